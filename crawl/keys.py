@@ -1,0 +1,204 @@
+"""Every Redis key, in one place.
+
+All keys start with `poolcrawl:`; Celery's own start with `celery:` (`BROKER_PREFIX`). Each function's docstring
+gives type, writer and lifetime. Scripts get names as KEYS, as members of index sets, or as prefixes in ARGV.
+`docs/keys.md` lists them for people, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+PREFIX = "poolcrawl:"
+#: Prefix of Celery's queues and bookkeeping (kombu's `global_keyprefix`).
+BROKER_PREFIX = "celery:"
+
+
+def crawls() -> str:
+    """zset, crawl name -> creation time (Redis ms). Written by `create`; kept until the crawl is deleted."""
+    return f"{PREFIX}crawls"
+
+
+def workers() -> str:
+    """zset, worker name -> expiry (Redis ms). Written by each worker's heartbeat; stale members are ignored."""
+    return f"{PREFIX}workers"
+
+
+def worker(name: str) -> str:
+    """hash: pool, slots, queues, busy, started_at, pid. Written by the worker's heartbeat; expires after three."""
+    return f"{PREFIX}worker:{name}"
+
+
+def host(name: str) -> str:
+    """hash: due, hold, robots_delay, expected_ms, fails, and `delay <crawl>` per active crawl (all ms).
+
+    Shared by all crawls. Written by `lease`, `fetched`, `finish`; expires a day after its last use.
+    """
+    return f"{PREFIX}host:{name}"
+
+
+def host_prefix() -> str:
+    """Prefix of `host`, as an argument of scripts."""
+    return f"{PREFIX}host:"
+
+
+def host_out_prefix() -> str:
+    """Prefix of `host_out`, as an argument of scripts."""
+    return f"{PREFIX}host-out:"
+
+
+def host_out(name: str) -> str:
+    """zset, lease key -> expiry (ms): the host's outstanding batches. Written by `lease`, `renew`, `fetched`."""
+    return f"{PREFIX}host-out:{name}"
+
+
+def host_queues_prefix() -> str:
+    """Prefix of `host_queues`, as an argument of scripts."""
+    return f"{PREFIX}host-queues:"
+
+
+def host_queues(name: str) -> str:
+    """set of `<due key> <queue key>`: queues of any crawl that wait for this host to be freed.
+
+    Written by `lease` (added) and by the report that frees the host (emptied).
+    """
+    return f"{PREFIX}host-queues:{name}"
+
+
+def robots_prefix() -> str:
+    """Prefix of `robots`, as an argument of scripts."""
+    return f"{PREFIX}robots:"
+
+
+def robots(origin: str) -> str:
+    """hash: verdict (allow, deny, rules), body, version, fresh_until, asked_until, attempts. Expires by freshness.
+
+    Shared by all crawls. `lease` marks it asked, `complete` stores the answer.
+    """
+    return f"{PREFIX}robots:{origin}"
+
+
+def crawl(name: str) -> str:
+    """hash: state, options (JSON), id, schema, created_at, ended_at, seeds_open, suspect, seq, and counts.
+
+    Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
+    """
+    return f"{PREFIX}crawl:{name}"
+
+
+def part(name: str, part_name: str) -> str:
+    """Return a key that belongs to one crawl; the functions below name the parts."""
+    return f"{PREFIX}crawl:{name}:{part_name}"
+
+
+def seen_prefix(name: str) -> str:
+    """Prefix of `seen`, as an argument of scripts."""
+    return part(name, "seen:")
+
+
+def seen(name: str, bucket: int) -> str:
+    """set of signed 64-bit fingerprints (stays an intset up to 512 members). Written by `add` and `complete`."""
+    return f"{seen_prefix(name)}{bucket}"
+
+
+def queues(name: str) -> str:
+    """set of the crawl's queue keys that are not empty. Written by every script that moves a URL."""
+    return part(name, "queues")
+
+
+def queue_prefix(name: str) -> str:
+    """Prefix of `queue`, as an argument of scripts."""
+    return part(name, "queue:")
+
+
+def queue(name: str, level: int, origin: str) -> str:
+    """list of waiting requests (`records.encode_entry`) of one origin at one level, oldest first."""
+    return f"{queue_prefix(name)}{level}:{origin}"
+
+
+def due_prefix(name: str) -> str:
+    """Prefix of `due`, as an argument of scripts."""
+    return part(name, "due:")
+
+
+def due(name: str, level: int) -> str:
+    """zset, queue key -> when its host may be asked next (ms). Written by every script that moves a URL."""
+    return f"{due_prefix(name)}{level}"
+
+
+def levels(name: str) -> str:
+    """hash, level -> admitted URLs without a record. Written by `add` and `complete`, with the sets it mirrors."""
+    return part(name, "levels")
+
+
+def delayed(name: str) -> str:
+    """zset, `<queue key> <entry>` -> not before (ms): transient failures that wait. Emptied by `lease`."""
+    return part(name, "delayed")
+
+
+def suspects(name: str) -> str:
+    """list of `<queue key> <entry>`: URLs with a loss, leased alone and one at a time. Written by `reap`."""
+    return part(name, "suspects")
+
+
+def leases(name: str) -> str:
+    """zset, lease key -> expiry (ms). Written by `lease`, `start`, `renew`, `fetched`, `complete`, `reap`."""
+    return part(name, "leases")
+
+
+def lease_prefix(name: str) -> str:
+    """Prefix of `lease`, as an argument of scripts."""
+    return part(name, "lease:")
+
+
+def lease(name: str, lease_id: str) -> str:
+    """hash: state, nonce, entries, kind, origin, host, queue, due, refs and more. Lives from `lease` to `complete`."""
+    return f"{lease_prefix(name)}{lease_id}"
+
+
+def bodies(name: str, lease_id: str) -> str:
+    """hash, position -> body bytes of one batch. Written with `fetched`; deleted by `complete`, else by TTL."""
+    return part(name, f"bodies:{lease_id}")
+
+
+def bodies_prefix(name: str) -> str:
+    """Prefix of `bodies`, as an argument of scripts."""
+    return part(name, "bodies:")
+
+
+def records(name: str) -> str:
+    """hash, fingerprint -> page record (JSON). Written by `complete`; kept until the crawl is deleted."""
+    return part(name, "records")
+
+
+def results(name: str) -> str:
+    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete`."""
+    return part(name, "results")
+
+
+def attempts(name: str) -> str:
+    """stream, one entry per batch with every request it made (field `a`, JSON). Written by `fetched`."""
+    return part(name, "attempts")
+
+
+def counts(name: str) -> str:
+    """hash: admitted, records by `outcome` and `outcome reason`, links not admitted by reason. Only scripts write."""
+    return part(name, "counts")
+
+
+def scope_hosts(name: str) -> str:
+    """set of hosts that joined the scope through a seed's redirect. Written by `complete`."""
+    return part(name, "scope-hosts")
+
+
+def wake(name: str) -> str:
+    """list of at most one element: a hint that the pump should look again. Written by scripts, popped by the pump."""
+    return part(name, "wake")
+
+
+def pump(name: str) -> str:
+    """string, the owner's token, expiring: at most one pump serves a crawl."""
+    return part(name, "pump")
+
+
+def cursor(name: str, consumer: str) -> str:
+    """string, last results id that an export to `consumer` (a file) has written. Written by export."""
+    return part(name, f"cursor:{consumer}")

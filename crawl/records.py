@@ -1,0 +1,251 @@
+"""What crosses a process: requests, page references, page records, and a crawl's frozen options.
+
+JSON on the wire, encoded by msgspec. A waiting request is kept in Redis as one short line (an *entry*), because a
+frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from crawl import names
+
+#: Version of what a crawl keeps in Redis; another release with another number refuses the crawl clearly.
+SCHEMA = 1
+
+Outcome = Literal["ok", "redirect", "failed", "skipped"]
+
+OUTCOMES = ("ok", "redirect", "failed", "skipped")
+
+#: Why a page has no content; `None` for `ok` and `redirect`.
+REASONS = (
+    "dns",
+    "connect",
+    "tls",
+    "timeout",
+    "reset",
+    "protocol",
+    "http",
+    "too_large",
+    "decode",
+    "redirects",
+    "robots",
+    "address",
+    "scheme",
+    "scope",
+    "content_type",
+    "trap",
+    "budget",
+    "cancelled",
+    "parse",
+    "lost",
+    "error",
+)
+
+#: Reasons that another attempt may cure; `http` only with one of `TRANSIENT_STATUSES`.
+TRANSIENT_REASONS = frozenset({"dns", "connect", "timeout", "reset"})
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_VIA_CODES = {names.SEED: "s", names.LINK: "l", names.REDIRECT: "r", "sitemap": "m"}
+_VIA_NAMES = {code: name for name, code in _VIA_CODES.items()}
+
+
+class FetchRequest(msgspec.Struct, frozen=True):
+    """One URL to ask for, as the frontier holds it.
+
+    `losses` counts workers that died while asking for it; `alone` says it travels in a batch of its own.
+    """
+
+    url: str
+    kind: str = names.PAGE
+    depth: int = 0
+    via: str = names.SEED
+    parent: str | None = None
+    hops: int = 0
+    queued_ms: int = 0
+    attempts: int = 0
+    losses: int = 0
+    alone: bool = False
+
+
+def encode_entry(request: FetchRequest) -> str:
+    """Return the frontier's line for a request; canonical URLs hold no space, so a space separates.
+
+    A parent on the same origin is kept as its path only.
+    """
+    parent = request.parent or "-"
+    if parent != "-":
+        slash = request.url.find("/", 8)
+        origin = request.url[:slash] if slash > 0 else ""
+        if origin and parent.startswith(origin + "/"):
+            parent = parent[len(origin) :]
+    alone = "1" if request.alone else "0"
+    return (
+        f"{request.attempts} {request.losses} {alone} {request.depth} {request.hops} "
+        f"{_VIA_CODES[request.via]} {request.queued_ms:x} {parent} {request.url}"
+    )
+
+
+def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
+    """Return the request of a frontier line; the inverse of `encode_entry`."""
+    attempts, losses, alone, depth, hops, via, queued, parent, url = entry.split(" ", 8)
+    if parent == "-":
+        full_parent = None
+    elif parent.startswith("/"):
+        full_parent = url[: url.find("/", 8)] + parent
+    else:
+        full_parent = parent
+    return FetchRequest(
+        url=url,
+        kind=kind,
+        depth=int(depth),
+        via=_VIA_NAMES[via],
+        parent=full_parent,
+        hops=int(hops),
+        queued_ms=int(queued, 16),
+        attempts=int(attempts),
+        losses=int(losses),
+        alone=alone == "1",
+    )
+
+
+class PageRef(msgspec.Struct, omit_defaults=True):
+    """What one request came to, without its body; made by `fetch`, read by `parse`.
+
+    `location` is the raw Location header of a 3xx (joined and judged by parse). `retry_after_s` is the seconds the
+    server asked for. `requested` is False where no request was made (robots, address, doomed host).
+    Times are Redis milliseconds.
+    """
+
+    index: int
+    outcome: Outcome
+    reason: str | None = None
+    detail: str | None = None
+    status: int | None = None
+    content_type: str | None = None
+    charset: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    location: str | None = None
+    retry_after_s: float | None = None
+    requested: bool = True
+    started_ms: int = 0
+    ended_ms: int = 0
+
+    @property
+    def transient(self) -> bool:
+        """Whether another attempt may cure it."""
+        if self.outcome != "failed":
+            return False
+        if self.reason == "http":
+            return self.status in TRANSIENT_STATUSES
+        return self.reason in TRANSIENT_REASONS
+
+
+class PageRecord(msgspec.Struct):
+    """The one terminal record of an admitted URL; fields as documented in `docs/records.md`."""
+
+    crawl: str
+    url: str
+    via: str
+    parent: str | None
+    depth: int
+    attempts: int
+    outcome: Outcome
+    redirect_to: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    status: int | None = None
+    content_type: str | None = None
+    charset: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    title: str | None = None
+    description: str | None = None
+    canonical_link: str | None = None
+    lang: str | None = None
+    text_length: int | None = None
+    links: list[str] = []
+    data: dict[str, Any] = {}
+    queued_at: str | None = None
+    started_at: str | None = None
+    fetched_at: str | None = None
+    parsed_at: str | None = None
+    fetch_ms: float | None = None
+    parse_ms: float | None = None
+    wait_ms: float | None = None
+    pool: str | None = None
+    slot: str | None = None
+    worker: str | None = None
+    parse_pool: str | None = None
+    parse_worker: str | None = None
+    lease: str | None = None
+
+
+class CrawlOptions(msgspec.Struct, frozen=True):
+    """A crawl's options, frozen when it is submitted; workers read them from Redis.
+
+    Durations in seconds, sizes in bytes. `resolve` holds `NAME:PORT=ADDRESS:PORT`; `allow_addresses` is None when the
+    submitter said nothing (the workers' own list then counts).
+    """
+
+    seeds: tuple[str, ...] = ()
+    depth: int | None = None
+    max_pages: int | None = None
+    scope: str = "host"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    delay_s: float = 1.0
+    host_concurrency: int = 8
+    robots: str = "obey"
+    max_hold_s: float = 3600.0
+    user_agent: str = "poolcrawl"
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 20.0
+    total_timeout_s: float = 60.0
+    max_body_bytes: int = 10 * 1024 * 1024
+    max_redirects: int = 10
+    max_attempts: int = 4
+    max_losses: int = 3
+    max_links: int = 10_000
+    lease_s: float = 30.0
+    batch: int = 20
+    pipeline: str = names.PIPELINE_CALLBACK
+    window: int | None = None
+    allow_addresses: tuple[str, ...] | None = None
+    resolve: tuple[str, ...] = ()
+    demo: bool = False
+    #: How many buckets the seen set has (see `docs/keys.md`); fixed when the crawl is made.
+    seen_buckets: int = 16_384
+
+
+_encoder = msgspec.json.Encoder()
+_ref_decoder = msgspec.json.Decoder(list[PageRef])
+_record_decoder = msgspec.json.Decoder(PageRecord)
+_options_decoder = msgspec.json.Decoder(CrawlOptions)
+
+
+def to_json(value: Any) -> bytes:
+    """Return any record of this module as JSON."""
+    return _encoder.encode(value)
+
+
+def refs_from_json(text: bytes | str) -> list[PageRef]:
+    """Return the page references of a batch."""
+    return _ref_decoder.decode(text)
+
+
+def record_from_json(text: bytes | str) -> PageRecord:
+    """Return a page record."""
+    return _record_decoder.decode(text)
+
+
+def options_from_json(text: bytes | str) -> CrawlOptions:
+    """Return a crawl's frozen options."""
+    return _options_decoder.decode(text)

@@ -1,0 +1,177 @@
+"""The environment, read once per process into one typed class; below it values are passed.
+
+Every `CRAWL_*` variable is a field of `Settings`; an empty variable counts as unset, an unknown one is an error that
+suggests the nearest. `docs/settings.md` lists them for people, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from typing_extensions import Annotated
+
+from crawl.errors import SettingError
+from crawl.names import QUEUES
+from crawl.records import CrawlOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "CRAWL_"
+
+PoolName = Literal["prefork", "threads", "gevent", "solo"]
+Words = Annotated[tuple[str, ...], NoDecode]
+
+VERSION = "0.1.0"
+PROJECT_URL = "https://github.com/poolcrawl/poolcrawl"
+DEFAULT_USER_AGENT = f"poolcrawl/{VERSION} (+{PROJECT_URL})"
+
+_REDIS_URL = re.compile(r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d*)?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$")
+_RESOLVE = re.compile(r"^[^\s:=,]+:\d{1,5}=(?:\[[0-9a-fA-F:]+\]|[^\s:=,]+):\d{1,5}$")
+
+
+class Settings(BaseSettings):
+    """All settings of one process. Durations in seconds, sizes in bytes unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # Machine: where things are.
+    redis_url: str | None = Field(None, description="Redis or Valkey to use; unset starts a private one")
+    redis_password_file: Path | None = Field(None, description="file whose content is the password of CRAWL_REDIS_URL")
+    state_dir: Path = Field(Path(".poolcrawl"), description="where the embedded stack keeps its state")
+    heartbeat_file: Path | None = Field(None, description="file a worker touches every 2 s from its consumer loop")
+
+    # Machine: workers.
+    pool: PoolName = Field("threads", description="prefork, threads, gevent or solo")
+    concurrency: int | None = Field(None, ge=1, le=10_000, description="slots of one worker process")
+    workers: int = Field(1, ge=1, le=1000, description="worker processes of the embedded stack")
+    queues: Words = Field(QUEUES, description="what a worker serves: fetch, parse or both")
+    fetch_pool: PoolName | None = Field(None, description="pool of workers that serve only fetch")
+    parse_pool: PoolName | None = Field(None, description="pool of workers that serve only parse")
+    events: bool | None = Field(None, description="Celery events, which Flower needs: on or off")
+    allow_addresses: Words = Field((), description="private addresses, networks or host names that may be fetched")
+    resolve: Words = Field((), description="NAME:PORT=ADDRESS:PORT, connect there instead of asking DNS")
+    body_ttl_s: float = Field(3600, gt=0, description="how long a fetched body waits for its parse")
+    max_redis_mb: int | None = Field(None, ge=1, description="pause crawls above this; default: 90 % of maxmemory")
+
+    # Crawl: frozen when a crawl is submitted.
+    batch: int = Field(20, ge=1, le=1000, description="most URLs in one message")
+    pipeline: Literal["callback", "fused"] = Field("callback", description="parse as a callback task, or inside fetch")
+    window: int | None = Field(None, ge=1, description="batches in flight; default: twice the live fetch slots")
+    delay_s: float = Field(1.0, ge=0, le=3600, description="least time between two requests to one host")
+    host_concurrency: int = Field(8, ge=1, le=1000, description="batches in flight per host, only at delay 0")
+    robots: Literal["obey", "ignore"] = Field("obey", description="obey or ignore robots.txt")
+    max_hold_s: float = Field(3600, ge=0, description="longest time a server's Retry-After may hold its host")
+    user_agent: str = Field(DEFAULT_USER_AGENT, min_length=1, description="what we call ourselves")
+    connect_timeout_s: float = Field(10, gt=0, description="to connect")
+    read_timeout_s: float = Field(20, gt=0, description="between two reads")
+    total_timeout_s: float = Field(60, gt=0, description="wall clock for one request")
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1, description="raw and decompressed size of a body")
+    max_redirects: int = Field(10, ge=0, description="hops of one redirect chain")
+    max_attempts: int = Field(4, ge=1, le=100, description="requests for one URL")
+    max_losses: int = Field(3, ge=1, le=100, description="workers one URL may cost before it ends as lost")
+    max_links: int = Field(10_000, ge=1, description="links kept per page")
+    lease_s: float = Field(30, ge=1, description="how long a silent worker keeps its batch")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        if value is not None and not _REDIS_URL.match(value):
+            message = "expected redis://[user:password@]host[:port][/db] or rediss://..."
+            raise ValueError(message)
+        return value
+
+    @field_validator("pool", "fetch_pool", "parse_pool", mode="before")
+    @classmethod
+    def _pool(cls, value: object) -> object:
+        # Celery says "threads"; people also write "thread".
+        return "threads" if value == "thread" else value
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _events(cls, value: object) -> object:
+        if isinstance(value, str) and value.lower() not in {"on", "off"}:
+            message = "expected on or off"
+            raise ValueError(message)
+        return value
+
+    @field_validator("queues", "allow_addresses", "resolve", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("queues")
+    @classmethod
+    def _queues(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [word for word in value if word not in QUEUES]
+        if unknown or not value:
+            message = f"expected a list of {', '.join(QUEUES)}"
+            raise ValueError(message)
+        return value
+
+    @field_validator("resolve")
+    @classmethod
+    def _resolve(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            check_resolve(word)
+        return value
+
+    def options(self, **changes: object) -> CrawlOptions:
+        """Return a crawl's frozen options: this environment's crawl-scoped settings, then what the caller gives."""
+        shared = {name for name in CrawlOptions.__struct_fields__ if name in type(self).model_fields}
+        # Machine-scoped names that options hold too: what the submitter says, never its environment.
+        shared -= {"resolve", "allow_addresses"}
+        values: dict[str, object] = {name: getattr(self, name) for name in shared}
+        values.update(changes)
+        return CrawlOptions(**values)  # type: ignore[arg-type]
+
+
+def check_resolve(text: str) -> str:
+    """Return a NAME:PORT=ADDRESS:PORT mapping unchanged; raise ValueError when it is malformed."""
+    if not _RESOLVE.match(text):
+        message = f"'{text}' is not NAME:PORT=ADDRESS:PORT"
+        raise ValueError(message)
+    return text
+
+
+def _check_unknown(environment: Mapping[str, str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else "; see docs/settings.md"
+            message = f"{name} is not a setting of poolcrawl{hint}"
+            raise SettingError(message)
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this process.
+
+    Raises SettingError, in one line, for a variable that is unknown or malformed.
+    """
+    _check_unknown(os.environ if environment is None else environment)
+    try:
+        return Settings() if environment is None else _from(environment)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        expected = first["msg"].removeprefix("Value error, ")
+        message = f"{name}={first.get('input')!r}: {expected[0].lower() + expected[1:]}"
+        raise SettingError(message) from None
+
+
+def _from(environment: Mapping[str, str]) -> Settings:
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and value
+    }
+    return Settings.model_validate(values)
