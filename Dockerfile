@@ -1,0 +1,44 @@
+# One image for every service: which room runs is the command. Works with the official base image and with the stand-in
+# of `make base-images` alike. There is deliberately no syntax line: it would make every build ask a registry.
+
+FROM python:3.13-slim-trixie AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv /opt/poolcrawl
+WORKDIR /src
+
+# The lock comes first: a change of our own code does not install the dependencies again.
+COPY locks/runtime.txt locks/runtime.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/poolcrawl/bin/pip install --require-hashes --only-binary :all: -r locks/runtime.txt
+
+COPY pyproject.toml README.md ./
+COPY crawl crawl
+COPY producer producer
+COPY worker worker
+COPY export export
+COPY demo demo
+COPY embedded embedded
+COPY lab lab
+COPY poolcrawl poolcrawl
+# No network from here on: the build backend is in the lock. Compiled here, since the root is read-only at run time.
+RUN /opt/poolcrawl/bin/pip install --no-index --no-deps --no-build-isolation . \
+    && /opt/poolcrawl/bin/python -m compileall -q -j 0 /opt/poolcrawl/lib
+
+
+FROM python:3.13-slim-trixie
+LABEL org.opencontainers.image.title="poolcrawl" \
+      org.opencontainers.image.description="A distributed web crawler that makes Celery's pools a switch and a measurement" \
+      org.opencontainers.image.licenses="MIT"
+# The user is a number everywhere (Redis runs as the same), and the directories exist with its ownership in the image,
+# because a named volume takes the ownership of the directory it is first mounted on.
+RUN groupadd --gid 10001 poolcrawl \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin poolcrawl \
+    && install -d -o 10001 -g 10001 -m 0700 /secrets /redis-data \
+    && install -d -o 10001 -g 10001 -m 0755 /data
+COPY --from=build /opt/poolcrawl /opt/poolcrawl
+COPY tools/container /opt/poolcrawl/container
+ENV PATH=/opt/poolcrawl/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /data
+ENTRYPOINT ["poolcrawl"]
+CMD ["--help"]
