@@ -1,0 +1,98 @@
+# One line per verb; `make` alone lists them. Works with GNU make 3.81 and any POSIX shell.
+#
+# PYTHON=/path/to/python  which interpreter makes .venv (default: the newest of those below that runs and fits)
+
+SHELL = /bin/sh
+BIN = .venv/bin
+TESTS = $(wildcard tests/unit tests/integration tests/conformance tests/test_docs.py)
+CANDIDATES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
+# Wheels only: nothing may need a compiler on a newcomer's machine. Every locked package has them for the platforms in
+# CONTRIBUTING.md.
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input install
+LOCKED = $(PIP) --require-hashes --only-binary :all:
+UV = uv==0.13.9
+COMPILE = .venv/lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
+
+.PHONY: help demo test check format equal bench bench-peers up up-split down base-images base-images-clean \
+	flower-password lock clean
+
+help:           ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
+
+demo: .venv/.stamp   ## crawl the bundled website on this machine, without Docker
+	@$(BIN)/poolcrawl demo
+
+test: .venv/.stamp   ## run every test that needs no Docker
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/.stamp  ## the one gate: format, lint, strict types, import rules, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest $(TESTS)
+
+format: .venv/.stamp ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+equal: .venv/.stamp  ## the demo crawl in every pool, batch size and pipeline: one digest
+	@$(BIN)/python tests/equal.py
+
+bench: .venv/.stamp  ## pages per second in every pool, on this machine
+	@$(BIN)/poolcrawl bench
+
+bench-peers: .venv/.stamp-bench ## the same, beside Scrapy doing the same work
+	@$(BIN)/poolcrawl bench --peers
+
+up:             ## the whole stack in containers, in the foreground
+	@tools/up
+
+up-split:       ## the same with fetch and parse in workers of their own
+	@tools/up split
+
+down:           ## stop the containers; volumes stay
+	@docker compose --profile '*' down --remove-orphans
+
+base-images:    ## stand-ins for the base images, for hosts without an image registry
+	@tools/base-images
+
+base-images-clean: ## remove the stand-ins
+	@tools/base-images clean
+
+flower-password: ## print the password of the Flower in the containers
+	@tools/flower-password
+
+lock: .venv/.stamp   ## resolve the locks again; UPGRADE=--upgrade takes newer versions
+	@test -x .venv/lock/bin/uv || { $(BIN)/python -m venv .venv/lock && \
+		.venv/lock/bin/python -m pip --quiet --disable-pip-version-check install $(UV); }
+	@$(COMPILE) -o locks/runtime.txt >/dev/null
+	@$(COMPILE) --extra dev -o locks/dev.txt >/dev/null
+	@$(COMPILE) --extra bench -o locks/bench.txt >/dev/null
+
+clean:          ## remove .venv and caches; crawls in .poolcrawl stay
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A candidate must run (a pyenv shim on PATH may not), be new enough, and have venv with pip (Debian packages it apart).
+.venv/.stamp: locks/dev.txt pyproject.toml
+	@found=; if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		for candidate in $(CANDIDATES); do \
+			if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+				>/dev/null 2>&1; then found=$$candidate; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "No usable Python among: $(subst ",,$(CANDIDATES)). Install Python 3.11 or newer with venv (Debian and Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.13), or name one: make PYTHON=/path/to/python" >&2; \
+			exit 2; \
+		fi; \
+		echo "Setting up .venv with $$("$$found" --version) (once)" >&2; \
+		"$$found" -m venv --clear .venv || exit 1; \
+	fi
+	@$(LOCKED) -r locks/dev.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.stamp-bench: .venv/.stamp locks/bench.txt
+	@$(LOCKED) -r locks/bench.txt
+	@touch $@
