@@ -10,11 +10,10 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from typing_extensions import Annotated
 
 from crawl.errors import SettingError
 from crawl.names import QUEUES
@@ -32,7 +31,9 @@ VERSION = "0.1.0"
 PROJECT_URL = "https://github.com/poolcrawl/poolcrawl"
 DEFAULT_USER_AGENT = f"poolcrawl/{VERSION} (+{PROJECT_URL})"
 
-_REDIS_URL = re.compile(r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d*)?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$")
+_REDIS_URL = re.compile(
+    r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d*)?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$"
+)
 _RESOLVE = re.compile(r"^[^\s:=,]+:\d{1,5}=(?:\[[0-9a-fA-F:]+\]|[^\s:=,]+):\d{1,5}$")
 
 
@@ -43,9 +44,13 @@ class Settings(BaseSettings):
 
     # Machine: where things are.
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset starts a private one")
-    redis_password_file: Path | None = Field(None, description="file whose content is the password of CRAWL_REDIS_URL")
+    redis_password_file: Path | None = Field(
+        None, description="file whose content is the password of CRAWL_REDIS_URL"
+    )
     state_dir: Path = Field(Path(".poolcrawl"), description="where the embedded stack keeps its state")
-    heartbeat_file: Path | None = Field(None, description="file a worker touches every 2 s from its consumer loop")
+    heartbeat_file: Path | None = Field(
+        None, description="file a worker touches every 2 s from its consumer loop"
+    )
 
     # Machine: workers.
     pool: PoolName = Field("threads", description="prefork, threads, gevent or solo")
@@ -55,15 +60,23 @@ class Settings(BaseSettings):
     fetch_pool: PoolName | None = Field(None, description="pool of workers that serve only fetch")
     parse_pool: PoolName | None = Field(None, description="pool of workers that serve only parse")
     events: bool | None = Field(None, description="Celery events, which Flower needs: on or off")
-    allow_addresses: Words = Field((), description="private addresses, networks or host names that may be fetched")
+    allow_addresses: Words = Field(
+        (), description="private addresses, networks or host names that may be fetched"
+    )
     resolve: Words = Field((), description="NAME:PORT=ADDRESS:PORT, connect there instead of asking DNS")
     body_ttl_s: float = Field(3600, gt=0, description="how long a fetched body waits for its parse")
-    max_redis_mb: int | None = Field(None, ge=1, description="pause crawls above this; default: 90 % of maxmemory")
+    max_redis_mb: int | None = Field(
+        None, ge=1, description="pause crawls above this; default: 90 % of maxmemory"
+    )
 
     # Crawl: frozen when a crawl is submitted.
     batch: int = Field(20, ge=1, le=1000, description="most URLs in one message")
-    pipeline: Literal["callback", "fused"] = Field("callback", description="parse as a callback task, or inside fetch")
-    window: int | None = Field(None, ge=1, description="batches in flight; default: twice the live fetch slots")
+    pipeline: Literal["callback", "fused"] = Field(
+        "callback", description="parse as a callback task, or inside fetch"
+    )
+    window: int | None = Field(
+        None, ge=1, description="batches in flight; default: twice the live fetch slots"
+    )
     delay_s: float = Field(1.0, ge=0, le=3600, description="least time between two requests to one host")
     host_concurrency: int = Field(8, ge=1, le=1000, description="batches in flight per host, only at delay 0")
     robots: Literal["obey", "ignore"] = Field("obey", description="obey or ignore robots.txt")

@@ -85,7 +85,9 @@ def base_of(url: str) -> str:
     return path[: slash + 1] if slash > 7 else path
 
 
-def join_all(page_url: str, references: Iterable[str], base_href: str | None = None, limit: int = 10_000) -> list[str]:
+def join_all(
+    page_url: str, references: Iterable[str], base_href: str | None = None, limit: int = 10_000
+) -> list[str]:
     """Return the canonical targets of references in document order, each once."""
     base = page_url
     if base_href is not None:
@@ -139,17 +141,24 @@ def judge_seed(text: str) -> Seed:
     if not match:
         if re.match(r"^[a-z]+:[^0-9]", stripped, re.IGNORECASE) and "." not in stripped.split(":")[0]:
             scheme = stripped.split(":")[0]
-            return Seed(None, f"'{stripped}' has the scheme {scheme}:, poolcrawl reads http:// and https:// only")
+            return Seed(
+                None, f"'{stripped}' has the scheme {scheme}:, poolcrawl reads http:// and https:// only"
+            )
         return Seed(None, f"'{stripped}' has no scheme; write http://{stripped} or https://{stripped}")
     if match[1].lower() not in SCHEMES:
-        return Seed(None, f"'{stripped}' has the scheme {match[1]}://, poolcrawl reads http:// and https:// only")
+        return Seed(
+            None, f"'{stripped}' has the scheme {match[1]}://, poolcrawl reads http:// and https:// only"
+        )
     if re.match(r"^https?:/*([/?#]|$|:|[^/@]*@(?:[/?#:]|$))", stripped, re.IGNORECASE) and re.match(
         r"^https?://(?:[^/]*@)?(?:[/?#:]|$)", stripped, re.IGNORECASE
     ):
         return Seed(None, f"'{stripped}' names no host; write it as http://HOST/PATH")
     url = canonical(stripped)
     if url is None:
-        return Seed(None, f"'{stripped}' is not a valid URL (host, port or length); write it as http://HOST[:PORT]/PATH")
+        return Seed(
+            None,
+            f"'{stripped}' is not a valid URL (host, port or length); write it as http://HOST[:PORT]/PATH",
+        )
     return Seed(url, None)
 
 
