@@ -1,0 +1,56 @@
+"""The stack in containers; `.ci/run` starts these tests, `make test` does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+
+import pytest
+from compose.browser import chromium
+from compose.stack import Stack, free_port
+
+#: Set by .ci/run: a missing engine or browser then fails instead of skipping.
+REQUIRED = "POOLCRAWL_CONTAINERS"
+
+
+def missing() -> str | None:
+    """Return what this machine lacks for these tests, or None."""
+    probes = (
+        (["docker", "info"], "no Docker engine answers"),
+        (["docker", "compose", "version"], "no Compose v2 (tools/install-compose)"),
+    )
+    for command, lack in probes:
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=30)
+        except (OSError, subprocess.SubprocessError):
+            return lack
+    return None if chromium() else "no Chromium on PATH to look at Flower with"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip with the reason, or fail where the caller said that containers must run."""
+    lack = missing()
+    if lack is None:
+        return
+    if os.environ.get(REQUIRED) == "required":
+        raise pytest.UsageError(f"container checks cannot run: {lack}")
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason=f"containers: {lack}"))
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """One project for all tests: its image is built once, its volumes live through the pools."""
+    stack = Stack(project=f"pctest-{uuid.uuid4().hex[:8]}", flower_port=free_port())
+    stack.settings["POOLCRAWL_IMAGE"] = f"poolcrawl:{stack.project}"
+    try:
+        stack.compose("build")
+        yield stack
+    finally:
+        stack.files = ("docker-compose.yml",)
+        stack.down()
+        subprocess.run(
+            ["docker", "image", "rm", stack.settings["POOLCRAWL_IMAGE"]], capture_output=True, check=False
+        )
