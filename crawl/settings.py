@@ -7,10 +7,12 @@ suggests the nearest. `docs/settings.md` lists them for people, and a test holds
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -34,13 +36,17 @@ DEFAULT_USER_AGENT = f"poolcrawl/{VERSION} (+{PROJECT_URL})"
 _REDIS_URL = re.compile(
     r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d*)?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$"
 )
-_RESOLVE = re.compile(r"^[^\s:=,]+:\d{1,5}=(?:\[[0-9a-fA-F:]+\]|[^\s:=,]+):\d{1,5}$")
+_RESOLVE = re.compile(r"^[^\s:=,]+:(\d{1,5})=(?:\[[0-9a-fA-F:]+\]|[^\s:=,]+):(\d{1,5})$")
+_HOST_NAME = re.compile(r"^(?!-)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?$")
+_PORTS = range(1, 65_536)
 
 
 class Settings(BaseSettings):
     """All settings of one process. Durations in seconds, sizes in bytes unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     # Machine: where things are.
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset starts a private one")
@@ -95,8 +101,16 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
-        if value is not None and not _REDIS_URL.match(value):
+        if value is not None and not (_REDIS_URL.match(value) and _has_valid_port(value)):
             message = "expected redis://[user:password@]host[:port][/db] or rediss://..."
+            raise ValueError(message)
+        return value
+
+    @field_validator("user_agent")
+    @classmethod
+    def _user_agent(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable()):
+            message = "expected one line of ASCII, as a header is"
             raise ValueError(message)
         return value
 
@@ -130,12 +144,33 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("allow_addresses")
+    @classmethod
+    def _allow_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            check_address(word)
+        return value
+
     @field_validator("resolve")
     @classmethod
     def _resolve(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
             check_resolve(word)
         return value
+
+    def redis_address(self) -> str | None:
+        """Return CRAWL_REDIS_URL with the password of CRAWL_REDIS_PASSWORD_FILE, if it has none of its own.
+
+        Raises SettingError when the file cannot be read.
+        """
+        if self.redis_url is None or self.redis_password_file is None:
+            return self.redis_url
+        try:
+            password = self.redis_password_file.read_text().strip()
+        except OSError as error:
+            message = f"CRAWL_REDIS_PASSWORD_FILE={self.redis_password_file}: {error.strerror or error}"
+            raise SettingError(message) from None
+        return with_password(self.redis_url, password)
 
     def options(self, **changes: object) -> CrawlOptions:
         """Return a crawl's frozen options: this environment's crawl-scoped settings, then what the caller gives."""
@@ -147,12 +182,42 @@ class Settings(BaseSettings):
         return CrawlOptions(**values)  # type: ignore[arg-type]
 
 
+def with_password(redis_url: str, password: str) -> str:
+    """Return a Redis URL with a password, unchanged when it has one already."""
+    parts = urlsplit(redis_url)
+    if parts.password or not password:
+        return redis_url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{host}"))
+
+
 def check_resolve(text: str) -> str:
     """Return a NAME:PORT=ADDRESS:PORT mapping unchanged; raise ValueError when it is malformed."""
-    if not _RESOLVE.match(text):
+    match = _RESOLVE.match(text)
+    if not match or not all(int(port) in _PORTS for port in match.groups()):
         message = f"'{text}' is not NAME:PORT=ADDRESS:PORT"
         raise ValueError(message)
     return text
+
+
+def check_address(text: str) -> str:
+    """Return a network, an address or a host name unchanged; raise ValueError when it is none of them."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        # Digits and dots only: an address with a mistake in it, never a host name.
+        if not _HOST_NAME.match(text) or re.fullmatch(r"[0-9.]+", text):
+            message = f"'{text}' is no network (10.0.0.0/8), address or host name"
+            raise ValueError(message) from None
+    return text
+
+
+def _has_valid_port(url: str) -> bool:
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        return False
+    return port is None or port in _PORTS
 
 
 def _check_unknown(environment: Mapping[str, str]) -> None:
@@ -177,8 +242,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         expected = first["msg"].removeprefix("Value error, ")
-        message = f"{name}={first.get('input')!r}: {expected[0].lower() + expected[1:]}"
+        message = f"{name}={_shown(first.get('input'))}: {expected[0].lower() + expected[1:]}"
         raise SettingError(message) from None
+
+
+def _shown(value: object) -> str:
+    """Return a value as it was typed, in quotes, without the password of a URL."""
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    return repr(re.sub(r"//[^@/]*@", "//...@", text))
 
 
 def _from(environment: Mapping[str, str]) -> Settings:
