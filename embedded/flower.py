@@ -87,7 +87,7 @@ def main() -> NoReturn:
         sys.stderr.write(f"flower: {error}\n")
         sys.exit(error.exit_code)
     arguments = command()
-    os.execve(arguments[0], arguments, variables)
+    os.execve(arguments[0], arguments, variables)  # noqa: S606  our own interpreter, no shell wanted
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def _become(command: list[str], keeper: int, status: int) -> None:
         for number in _RESET:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606  our parent made this command
     except OSError as error:
         os.write(status, f"!{command[0]}: {error.strerror}".encode())
     finally:

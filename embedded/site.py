@@ -6,17 +6,21 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from crawl.errors import UnavailableError
+from crawl.errors import UnavailableError, UsageError
 from demo import resolve_map
 from embedded.child import Child
 from embedded.ports import LOOPBACK, fixed_port, is_free
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from embedded.state import State
 
 NAME = "site"
+#: Name of the log with a JSON line per request, over all runs in this directory.
+ACCESS = "site-access"
+#: What `python -m demo` exits with when it cannot have its ports.
+_USAGE = 2
 GRACE_S = 5.0
 _START_S = 20.0
 _POLL_S = 0.02
@@ -44,6 +48,8 @@ class Site:
         self,
         state: State,
         wanted: tuple[int, int] | None,
+        *,
+        options: Sequence[str],
         environment: Mapping[str, str],
         watches: int,
         holds: tuple[int, ...],
@@ -54,6 +60,7 @@ class Site:
         command = [sys.executable, "-P", "-m", "demo", "--host", LOOPBACK]
         command += ["--port", str(port), "--rough-port", str(rough_port)]
         command += ["--ports-file", str(state.site_path.absolute())]
+        command += ["--access-log", str(state.log(ACCESS).absolute()), *options]
         self.child = Child(
             NAME,
             command,
@@ -76,7 +83,7 @@ class Site:
                 return
             time.sleep(_POLL_S)
         message = f"the demo site did not start: {self.child.last_line() or 'it printed nothing'}"
-        raise UnavailableError(message)
+        raise UsageError(message) if self.child.exit_code() == _USAGE else UnavailableError(message)
 
     def keep_ports(self) -> None:
         """Have later starts of this site listen where it listens now, since workers map its names there."""

@@ -45,7 +45,8 @@ _NOT_INHERITED = ("CRAWL_REDIS_URL", "CRAWL_REDIS_PASSWORD_FILE", "CRAWL_HEARTBE
 class Stack:
     """One private stack. Use as a context manager; call `watch` at least every second while it runs.
 
-    `site_ports` fixes the demo site's ports (ordinary, misbehaving). `resolve` and `allow_addresses` go to the workers;
+    `site_ports` fixes the demo site's ports (ordinary, misbehaving), `site_options` are further arguments of
+    `python -m demo`. `resolve` and `allow_addresses` go to the workers;
     with `site`, the site's own hosts are added to both. `say` gets one-line messages.
     """
 
@@ -62,6 +63,7 @@ class Stack:
         allow_addresses: Iterable[str] = (),
         resolve: Iterable[str] = (),
         site_ports: tuple[int, int] | None = None,
+        site_options: Sequence[str] = (),
         say: Callable[[str], None] = lambda _: None,
         worker_command: Sequence[str] | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class Stack:
         self.flower_password = os.environ.get("FLOWER_PASSWORD") or secrets.token_urlsafe(12)
         self._wants = (site, flower)
         self._wanted_ports = site_ports
+        self._site_options = tuple(site_options)
         self._worker_command = worker_command or (sys.executable, "-P", "-m", "poolcrawl", "worker")
         self._state = State(settings.state_dir)
         self._ends = contextlib.ExitStack()
@@ -190,7 +193,12 @@ class Stack:
 
     def _start_site(self) -> None:
         self._site = Site(
-            self._state, self._wanted_ports, dict(os.environ), self._life[0], (self._server_life[1],)
+            self._state,
+            self._wanted_ports,
+            options=self._site_options,
+            environment=os.environ,
+            watches=self._life[0],
+            holds=(self._server_life[1],),
         )
         self._site.start()
         self._site.keep_ports()
