@@ -1,0 +1,270 @@
+"""HTTP sessions: requests' adapter over urllib3 pools whose connections obey the guard and a deadline.
+
+A `Web` belongs to one worker process and is shared by its slots; threads and greenlets take connections from its
+pools. No cookies, no redirects, no retries, nothing from the environment. The requests of a batch go one after the
+other to one host, so they share a kept-alive connection.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3._collections import RecentlyUsedContainer
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ClosedPoolError
+from urllib3.util.retry import Retry
+from urllib3.util.timeout import Timeout
+
+from crawl.errors import FinalFetchError, TransientFetchError
+from worker.sockets import Answer, DeadlineError, PlainSocket, SecureSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from urllib3.response import HTTPResponse
+
+    from worker.guard import Guard
+
+_NEVER = Retry(False, redirect=False)
+
+
+class Limits(Timeout):
+    """urllib3's timeout that also carries the request's deadline (on `time.monotonic`) to the connection."""
+
+    def __init__(self, connect: float, read: float, deadline: float) -> None:
+        super().__init__(connect=connect, read=read)
+        self.connect_s = connect
+        self.read_s = read
+        self.deadline = deadline
+
+    def clone(self) -> Limits:
+        """Return a copy; urllib3 makes one per request."""
+        return Limits(self.connect_s, self.read_s, self.deadline)
+
+
+class _Guarded:
+    """What both connection classes share; the pool sets `guard` and `limits` before each request."""
+
+    guard: Guard
+    limits: Limits
+    response_class = Answer
+    host: str
+    port: int
+    sock: Any
+
+    def _new_conn(self) -> PlainSocket:
+        """Connect to the first permitted address that answers.
+
+        Raises FetchError `address`, `dns`, `connect`, `timeout`.
+        """
+        limits = self.limits
+        end = min(monotonic() + limits.connect_s, limits.deadline)
+        targets = self.guard.addresses(self.host, self.port, max(end - monotonic(), 0.001))
+        failure: OSError | None = None
+        for index, (family, address) in enumerate(targets):
+            # An address that never answers leaves time for the next.
+            share = (end - monotonic()) / (len(targets) - index)
+            if share <= 0:
+                break
+            sock = PlainSocket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(share)
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                sock.arm(limits.deadline, limits.read_s)
+                return sock
+        if failure is None or isinstance(failure, TimeoutError):
+            raise TransientFetchError("timeout", f"No connection to {self.host} within the time allowed.") from failure
+        cause = failure.strerror or str(failure)
+        raise TransientFetchError("connect", f"No connection to {self.host}:{self.port}: {cause.lower()}.") from failure
+
+
+class PlainConnection(_Guarded, HTTPConnection):
+    """An http connection."""
+
+
+class SecureConnection(_Guarded, HTTPSConnection):
+    """An https connection; the certificate and its host name are always verified."""
+
+    tls: ssl.SSLContext
+
+    def connect(self) -> None:
+        """Connect and shake hands; raises FetchError, `tls` for what is wrong with the certificate or protocol."""
+        plain = self._new_conn()
+        try:
+            secure = self.tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+        except BaseException:
+            plain.close()
+            raise
+        try:
+            end = min(monotonic() + self.limits.connect_s, self.limits.deadline)
+            secure.arm(end, self.limits.connect_s)  # type: ignore[attr-defined]
+            secure.do_handshake()
+            secure.arm(self.limits.deadline, self.limits.read_s)  # type: ignore[attr-defined]
+        except BaseException as error:
+            secure.close()
+            raise self._failure(error) from error
+        self.sock = secure
+        self.is_verified = True
+
+    def _failure(self, error: BaseException) -> BaseException:
+        if isinstance(error, TimeoutError):
+            return TransientFetchError("timeout", f"The TLS handshake with {self.host} took too long.")
+        if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
+            return TransientFetchError("reset", f"{self.host} closed the connection during the TLS handshake.")
+        if isinstance(error, (ssl.SSLError, ssl.CertificateError)):
+            cause = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+            return FinalFetchError("tls", f"No TLS connection to {self.host}: {cause.replace('_', ' ').lower()}.")
+        if isinstance(error, OSError):
+            return TransientFetchError("reset", f"The TLS handshake with {self.host} failed: {error}.")
+        return error
+
+
+class _Pool(HTTPConnectionPool):
+    """A pool of one origin that hands each connection the guard and the limits of the request."""
+
+    ConnectionCls = PlainConnection
+    guard: Guard
+    tls: ssl.SSLContext
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        connection.guard = self.guard
+        connection.tls = self.tls
+        return connection
+
+    def _make_request(self, conn: Any, method: str, url: str, **kwargs: Any) -> Any:  # type: ignore[override]
+        limits: Limits = kwargs["timeout"]
+        conn.limits = limits
+        reused = conn.sock is not None
+        if reused:
+            conn.sock.arm(limits.deadline, limits.read_s)
+            used = conn.sock
+        try:
+            return super()._make_request(conn, method, url, **kwargs)
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            # The server had closed a kept-alive connection: that is no answer to this request (RFC 9112 9.3.1).
+            if not reused or used.heard:
+                raise
+        conn.close()
+        return super()._make_request(conn, method, url, **kwargs)
+
+
+class _SecurePool(_Pool, HTTPSConnectionPool):
+    ConnectionCls = SecureConnection
+
+    def _validate_conn(self, conn: Any) -> None:
+        if conn.sock is None:
+            conn.connect()
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter with our pools, found by origin, and without what a crawler never uses (proxies, cookies)."""
+
+    def __init__(self, guard: Guard, slots: int, hosts: int) -> None:
+        self._guard = guard
+        self._tls = _tls_context()
+        self._slots = slots
+        self._pools: RecentlyUsedContainer[str, _Pool] = RecentlyUsedContainer(hosts, dispose_func=_Pool.close)
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def _pool(self, url: str, cut: int) -> _Pool:
+        origin = url[:cut]
+        try:
+            return self._pools[origin]
+        except KeyError:
+            pass
+        scheme, _, authority = origin.partition("://")
+        host, colon, port = authority.rpartition(":")
+        if not colon or port.endswith("]"):
+            host, port = authority, ""
+        kind = _SecurePool if scheme == "https" else _Pool
+        pool = kind(host, int(port) if port else None, maxsize=self._slots, block=False)
+        pool.guard = self._guard
+        pool.tls = self._tls
+        self._pools[origin] = pool
+        return pool
+
+    def ask(self, url: str, headers: Mapping[str, str], limits: Limits) -> HTTPResponse:
+        """Send a GET and return urllib3's answer, its body unread."""
+        cut = url.find("/", 8)
+        while True:
+            try:
+                answer = self._pool(url, cut).urlopen(
+                    "GET",
+                    url[cut:],
+                    headers=headers,
+                    retries=_NEVER,
+                    redirect=False,
+                    assert_same_host=False,
+                    timeout=limits,
+                    preload_content=False,
+                    decode_content=False,
+                )
+            except ClosedPoolError:
+                # Another slot pushed the pool out of the container between our look and our use.
+                continue
+            return answer  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._pools.clear()
+        super().close()
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # SSL_CERT_FILE and SSL_CERT_DIR are what OpenSSL itself obeys; else the bundle that comes with requests.
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        context.set_default_verify_paths()
+    else:
+        context.load_verify_locations(certifi.where())
+    context.sslsocket_class = SecureSocket
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Web:
+    """One HTTP session for all slots of a process.
+
+    `slots` is how many requests may run at once, `hosts` how many hosts keep idle connections.
+    """
+
+    def __init__(self, guard: Guard, slots: int, hosts: int = 64) -> None:
+        self.guard = guard
+        self._adapter = _Adapter(guard, slots, max(hosts, slots))
+
+    def get(self, url: str, headers: Mapping[str, str], limits: Limits) -> HTTPResponse:
+        """Ask for a canonical URL; return urllib3's answer with its body unread and undecoded.
+
+        Raises FetchError for what happens before the request is sent, else what urllib3 and http.client raise.
+        """
+        return self._adapter.ask(url, headers, limits)
+
+    def send(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float], deadline: float) -> requests.Response:
+        """Send a prepared GET; return requests' response, its body unread. For extensions; `fetch` uses `get`."""
+        connect, read = timeouts
+        answer = self._adapter.ask(str(prepared.url), dict(prepared.headers), Limits(connect, read, deadline))
+        return self._adapter.build_response(prepared, answer)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._adapter.close()
+
+
+#: What a dropped or broken connection raises while an answer is read.
+BROKEN = (http.client.HTTPException, OSError)
+__all__ = ["BROKEN", "DeadlineError", "Limits", "Web"]
