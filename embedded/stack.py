@@ -38,8 +38,9 @@ FLOWER_GRACE_S = 5.0
 _WORTH_A_LINE_S = 1.0
 _POLL_S = 0.02
 
-#: Variables that mean something else, or nothing, to a worker of this stack.
-_NOT_INHERITED = ("CRAWL_REDIS_URL", "CRAWL_REDIS_PASSWORD_FILE", "CRAWL_HEARTBEAT_FILE")
+#: Variables that mean something else, or nothing, to a child of this stack. Its workers serve every queue: with
+#: CRAWL_QUEUES=fetch nothing would ever be parsed.
+_NOT_INHERITED = ("CRAWL_REDIS_URL", "CRAWL_REDIS_PASSWORD_FILE", "CRAWL_HEARTBEAT_FILE", "CRAWL_QUEUES")
 
 
 class Stack:
@@ -73,7 +74,7 @@ class Stack:
         self.events = events
         self.allow_addresses = tuple(allow_addresses)
         self.resolve = tuple(resolve)
-        self.say = say
+        self._say = say
         self.site_ports: tuple[int, int] | None = None
         self.flower_url: str | None = None
         self.flower_user = os.environ.get("FLOWER_USER") or "poolcrawl"
@@ -124,7 +125,7 @@ class Stack:
         Raises UsageError (directory in use, fixed port in use), UnavailableError (something did not start). Whatever
         ends it early, an interrupt too, leaves no process behind.
         """
-        flower_port = _flower_port() if self._wants[1] else 0
+        fixed_flower_port = _fixed_flower_port() if self._wants[1] else None
         self._state.make()
         try:
             self._ends.enter_context(self._state.locked(CRAWL))
@@ -136,8 +137,8 @@ class Stack:
             if self._wants[0]:
                 self._start_site()
             self._start_workers()
-            if flower_port:
-                self._start_flower(flower_port)
+            if self._wants[1]:
+                self._start_flower(fixed_flower_port or free_port())
         except BaseException:
             self.stop()
             raise
@@ -175,6 +176,11 @@ class Stack:
     def _forget(self) -> None:
         self._workers, self._guards = [], []
         self._server = self._site = self._flower = None
+
+    def say(self, line: str) -> None:
+        """Say a line; a terminal that is gone is no reason to leave processes behind."""
+        with contextlib.suppress(OSError, ValueError):
+            self._say(line)
 
     def _interrupted(self) -> None:
         self._hurry = True
@@ -295,11 +301,11 @@ class Stack:
             time.sleep(_POLL_S)
 
 
-def _flower_port() -> int:
-    """Return FLOWER_PORT, which must be free, or a free port."""
+def _fixed_flower_port() -> int | None:
+    """Return FLOWER_PORT, which must be free, or None when it is not set."""
     text = os.environ.get("FLOWER_PORT", "")
     if not text:
-        return free_port()
+        return None
     if not text.isdecimal() or not 0 < int(text) < 65536:
         message = f"FLOWER_PORT={text!r}: expected a port number from 1 to 65535"
         raise SettingError(message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,10 +18,12 @@ from contextlib import contextmanager
 import psutil
 import pytest
 import redis
+import requests
 
 from crawl.errors import UnavailableError, UsageError
 from crawl.settings import Settings
 from embedded import stack as stack_module
+from embedded.ports import free_port
 from embedded.stack import Stack, attach
 from embedded.state import State
 
@@ -416,3 +419,122 @@ def test_a_server_that_cannot_start_gives_its_last_line(settings):
         pass
 
     assert not psutil.Process().children()
+
+
+def fetch(url, host=None, login=None):
+    """GET; returns (status, body)."""
+    headers = {"Host": host} if host else {}
+    response = requests.get(url, headers=headers, auth=login, timeout=10)
+    return response.status_code, response.text
+
+
+def test_the_site_is_up_and_workers_are_told_where(settings):
+    """Names of the site resolve to its ports, and its address, no other, is allowed."""
+    shows = (
+        "import os, time; print(os.environ['CRAWL_RESOLVE'], os.environ['CRAWL_ALLOW_ADDRESSES'], flush=True)"
+    )
+    worker = (sys.executable, "-I", "-c", f"{shows}; time.sleep(600)")
+    log = State(settings.state_dir).log("worker-1")
+    with Stack(settings, site=True, worker_command=worker) as stack:
+        port, rough_port = stack.site_ports
+        status, body = fetch(f"http://127.0.0.1:{port}/", "alpha.demo.test")
+        until(lambda: log.exists() and log.read_text().endswith("\n"))
+        processes = listed(settings)
+
+    resolve, allowed = log.read_text().split()
+    assert (status, "<html" in body) == (200, True)
+    assert f"alpha.demo.test:80=127.0.0.1:{port}" in resolve.split(",")
+    assert f"rough.demo.test:8080=127.0.0.1:{rough_port}" in resolve.split(",")
+    assert allowed == "127.0.0.1"
+    assert none_alive(processes)
+
+
+def test_the_site_comes_back_on_the_same_ports(settings):
+    """In the next run, and within a run when it was killed: workers map its names to them."""
+    with Stack(settings, site=True, worker_command=WAITS) as stack:
+        first = stack.site_ports
+    with Stack(settings, site=True, worker_command=WAITS) as stack:
+        second = stack.site_ports
+        (site,) = [process for process in listed(settings) if process.name == "site"]
+        site.send(signal.SIGKILL)
+
+        def answers():
+            stack.watch()
+            try:
+                return fetch(f"http://127.0.0.1:{first[0]}/", "alpha.demo.test")[0]
+            except requests.ConnectionError:
+                return None
+
+        status = until(answers)
+
+    assert second == first
+    assert status == 200
+
+
+def test_fixed_site_ports_are_used_or_refused(settings):
+    """A port in use is exit code 2, with nothing left behind."""
+    ports = (free_port(), free_port())
+    with Stack(settings, site=True, site_ports=ports, worker_command=WAITS) as stack:
+        used = stack.site_ports
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", ports[1]))
+        taken.listen()
+        with pytest.raises(UsageError, match=f"port {ports[1]}, asked for by the demo site, is in use"):
+            Stack(settings, site=True, site_ports=ports, worker_command=WAITS).start()
+
+    assert used == ports
+    assert not psutil.Process().children()
+
+
+def test_flower_runs_behind_a_login(settings):
+    """Pages and API refuse without it; the password is random and on no command line."""
+    with Stack(settings, flower=True, events=True, worker_command=WAITS) as stack:
+
+        def up():
+            try:
+                return fetch(f"{stack.flower_url}healthcheck")[0] == 200
+            except requests.ConnectionError:
+                return False
+
+        until(up)
+        login = (stack.flower_user, stack.flower_password)
+        pages = ("", "workers", "tasks", "broker", "api/workers", "api/tasks")
+        without = [fetch(stack.flower_url + page)[0] for page in pages]
+        with_login = [fetch(stack.flower_url + page, login=login)[0] for page in pages]
+        commands = [" ".join(psutil.Process(process.pid).cmdline()) for process in listed(settings)]
+        processes = listed(settings)
+
+    assert without == [401] * len(pages)
+    assert with_login == [200] * len(pages)
+    assert not [line for line in commands if stack.flower_password in line]
+    assert none_alive(processes)
+
+
+def test_flower_without_a_password_exits_2_with_one_line():
+    """Started by hand, or in a container without its secret."""
+    environment = {**os.environ, "CRAWL_REDIS_URL": "redis://127.0.0.1:1/0"}
+    environment.pop("FLOWER_PASSWORD", None)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "embedded.flower"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == "flower: Flower needs a login: set FLOWER_PASSWORD or FLOWER_PASSWORD_FILE\n"
+
+
+@pytest.mark.parametrize(("port", "words"), [("taken", "is in use"), ("none", "expected a port number")])
+def test_a_flower_port_that_cannot_be_had_is_refused(settings, monkeypatch, port, words):
+    """Before anything was started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("FLOWER_PORT", str(taken.getsockname()[1]) if port == "taken" else port)
+        with pytest.raises(UsageError, match=words):
+            Stack(settings, flower=True, worker_command=WAITS).start()
+
+    assert not settings.state_dir.exists()
