@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawl.errors import UnavailableError
+from embedded import interrupts
 from embedded.processes import Process, identify
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Child:
 
         Signals wait until the child is on record, so that an interrupt in between cannot leave it behind.
         """
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.NUMBERS)
         try:
             answer = self._spawn()
         finally:

@@ -1,4 +1,4 @@
-"""Ctrl-C during work that must be finished."""
+"""Ctrl-C, and its like, during work that must be finished."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+#: What may end a crawl from outside.
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextlib.contextmanager
 def noted(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` for each Ctrl-C inside the block instead of breaking it off; raise KeyboardInterrupt after it.
 
-    Outside the main thread, which gets no Ctrl-C, it does nothing.
+    The same for SIGTERM and SIGHUP where this process handles them; without a handler they end it as ever. Outside the main thread, which gets no Ctrl-C, it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -27,10 +31,14 @@ def noted(note: Callable[[], None]) -> Iterator[None]:
         count += 1
         note()
 
-    before = signal.signal(signal.SIGINT, handler)
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    handled = [number for number, found in before.items() if callable(found)]
     try:
+        for number in handled:
+            signal.signal(number, handler)
         yield
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+        for number in handled:
+            signal.signal(number, before[number])
     if count:
         raise KeyboardInterrupt
