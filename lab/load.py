@@ -1,0 +1,99 @@
+"""How fast the site is without a crawler: keep-alive connections on raw sockets from a few processes.
+
+A trial is only worth its numbers while the site is far from its own limit, so `require_headroom` refuses.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from crawl.errors import UnavailableError, UsageError
+from lab.site import page_path
+
+#: The site alone must be at least this many times as fast as the fastest trial (issue 2, F).
+HEADROOM = 3.0
+#: Client processes of the load test.
+PROCESSES = 2
+#: Requests of one client process in one round.
+REQUESTS = 6000
+#: Rounds; the best one counts, because anything else on the machine can only slow a round down.
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Span:
+    """What one client process did: clock readings (time.monotonic, shared by all processes) and answers."""
+
+    started: float
+    ended: float
+    answers: int
+
+
+def rate(spans: list[Span]) -> float:
+    """Answers per second of clients that ran side by side."""
+    return sum(span.answers for span in spans) / (max(s.ended for s in spans) - min(s.started for s in spans))
+
+
+def fetch_many(port: int, first: int, count: int, pages: int) -> Span:
+    """Fetch `count` pages one after the other over one connection, beginning with page `first`.
+
+    Raises UnavailableError for any answer but a complete 200.
+    """
+    with socket.create_connection(("127.0.0.1", port), 10.0) as connection:
+        buffer = bytearray(1 << 16)
+        started = time.monotonic()
+        for number in range(first, first + count):
+            path = page_path(number % pages)
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            _read_answer(connection, buffer, path)
+        return Span(started, time.monotonic(), count)
+
+
+def measure(port: int, pages: int, *, requests: int = REQUESTS, rounds: int = ROUNDS) -> float:
+    """Pages per second of the site alone: the best of a few rounds."""
+    best = 0.0
+    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # Every file is opened once before a round counts.
+        list(pool.map(fetch_many, [port], [0], [pages], [pages]))
+        for _ in range(rounds):
+            firsts = [pages * n // PROCESSES for n in range(PROCESSES)]
+            spans = pool.map(
+                fetch_many, [port] * PROCESSES, firsts, [requests] * PROCESSES, [pages] * PROCESSES
+            )
+            best = max(best, rate(list(spans)))
+    return best
+
+
+def require_headroom(site_rate: float, trial_rate: float, trial: str) -> None:
+    """Raise UsageError if a trial came too near to what the site can serve."""
+    if site_rate < HEADROOM * trial_rate:
+        raise UsageError(
+            f"the site alone serves {site_rate:.0f} pages/s, less than {HEADROOM:.0f} times the {trial_rate:.0f} "
+            f"of {trial}: the numbers would measure the site; install nginx, or run on a quieter machine"
+        )
+
+
+def _read_answer(connection: socket.socket, buffer: bytearray, path: str) -> None:
+    have = 0
+    while (end := buffer.find(b"\r\n\r\n", 0, have)) < 0:
+        have += _receive(connection, buffer, have, path)
+    head = bytes(buffer[:end])
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise UnavailableError(f"the site answered {head.splitlines()[0]!r} for {path}")
+    length = next(
+        int(line.split(b":")[1]) for line in head.splitlines() if line.lower().startswith(b"content-length:")
+    )
+    missing = end + 4 + length - have
+    while missing > 0:
+        missing -= _receive(connection, buffer, 0, path)
+
+
+def _receive(connection: socket.socket, buffer: bytearray, offset: int, path: str) -> int:
+    count = connection.recv_into(memoryview(buffer)[offset:])
+    if count == 0:
+        raise UnavailableError(f"the site closed the connection in the answer for {path}")
+    return count
