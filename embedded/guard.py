@@ -50,9 +50,9 @@ class Guard:
         code = self.child.exit_code()
         why = how_ended(code)
         if self.needed and code == _USAGE:
-            raise UsageError(
-                self.child.last_line() or f"{self.child.name} refused its settings; see {self.child.log}"
-            )
+            # Our own programs say who speaks; whoever prints this error says it again.
+            last = self.child.last_line().removeprefix("poolcrawl: ")
+            raise UsageError(last or f"{self.child.name} refused its settings; see {self.child.log}")
         if self.restarts.ended(self.child.lived_s(), time.monotonic()):
             if code:
                 self.say(f"{self.child.name} ended ({why}); starting it again")

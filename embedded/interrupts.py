@@ -19,7 +19,8 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def noted(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` for each Ctrl-C inside the block instead of breaking it off; raise KeyboardInterrupt after it.
 
-    The same for SIGTERM and SIGHUP where this process handles them; without a handler they end it as ever. Outside the main thread, which gets no Ctrl-C, it does nothing.
+    The same for SIGTERM and SIGHUP where this process handles them; without a handler they end it as ever. Outside
+    the main thread, which gets no Ctrl-C, it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

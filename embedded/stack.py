@@ -35,7 +35,7 @@ DRAIN_S = 20.0
 READERS_S = 5.0
 FLOWER_GRACE_S = 5.0
 #: Waiting for children longer than this is worth a line, seconds.
-_WORTH_A_LINE_S = 1.0
+_WORTH_A_LINE_S = 3.0
 _POLL_S = 0.02
 
 #: Variables that mean something else, or nothing, to a child of this stack. Its workers serve every queue: with

@@ -335,6 +335,29 @@ def test_an_interrupt_during_stop_kills_workers_at_once(settings):
     assert found == b"value"
 
 
+def test_a_handled_sigterm_during_stop_is_noted_as_well(settings):
+    """The command line turns SIGTERM into an interrupt; it must not break a stop off half-way."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    log = State(settings.state_dir).log("worker-1")
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        stack = Stack(settings, say=lambda _: os.kill(os.getpid(), signal.SIGTERM), worker_command=STUBBORN)
+        stack.start()
+        until(lambda: log.exists() and b"up" in log.read_bytes())
+        inside = listed(settings)
+        with pytest.raises(KeyboardInterrupt):
+            stack.stop()
+        after = signal.getsignal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert none_alive(inside)
+    assert after is interrupt
+
+
 @pytest.mark.parametrize("moment_s", [0.0, 0.03, 0.08, 0.12, 0.16, 0.2, 0.3])
 def test_an_interrupt_during_start_leaves_nothing(settings, moment_s):
     """At whatever moment it comes."""
