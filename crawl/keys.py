@@ -184,9 +184,14 @@ def counts(name: str) -> str:
     return part(name, "counts")
 
 
-def scope_hosts(name: str) -> str:
-    """set of hosts that joined the scope through a seed's redirect. Written by `complete`."""
-    return part(name, "scope-hosts")
+def hosts(name: str) -> str:
+    """set of host names the crawl admitted a URL of. Written by `add` and `complete`; `finish` frees them."""
+    return part(name, "hosts")
+
+
+def scope_seeds(name: str) -> str:
+    """set of URLs a seed redirected to: they widen the scope like seeds. Written by `complete`."""
+    return part(name, "scope-seeds")
 
 
 def wake(name: str) -> str:

@@ -146,6 +146,15 @@ class PageRef(msgspec.Struct, omit_defaults=True):
         return self.reason in TRANSIENT_REASONS
 
 
+class Fetched(msgspec.Struct):
+    """A batch's references, and who made its requests."""
+
+    pool: str
+    slot: str
+    worker: str
+    refs: list[PageRef]
+
+
 class PageRecord(msgspec.Struct):
     """The one terminal record of an admitted URL; fields as documented in `docs/records.md`."""
 
@@ -226,7 +235,7 @@ class CrawlOptions(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_ref_decoder = msgspec.json.Decoder(list[PageRef])
+_fetched_decoder = msgspec.json.Decoder(Fetched)
 _record_decoder = msgspec.json.Decoder(PageRecord)
 _options_decoder = msgspec.json.Decoder(CrawlOptions)
 
@@ -236,9 +245,9 @@ def to_json(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def refs_from_json(text: bytes | str) -> list[PageRef]:
-    """Return the page references of a batch."""
-    return _ref_decoder.decode(text)
+def fetched_from_json(text: bytes | str) -> Fetched:
+    """Return the page references of a batch and who made them."""
+    return _fetched_decoder.decode(text)
 
 
 def record_from_json(text: bytes | str) -> PageRecord:

@@ -196,16 +196,16 @@ def compile_patterns(patterns: Iterable[str]) -> list[re2._Regexp]:
 class Scope:
     """Which URLs belong to a crawl; built from its frozen options, so every process judges alike.
 
-    `extra_hosts` are those that joined through a seed's redirect.
+    `extra_seeds` are URLs that a seed redirected to; they widen the scope as seeds do.
     """
 
-    def __init__(self, options: CrawlOptions, extra_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, options: CrawlOptions, extra_seeds: Iterable[str] = ()) -> None:
         self.kind = options.scope
         self.depth = options.depth
         self._include = compile_patterns(options.include)
         self._exclude = compile_patterns(options.exclude)
-        seeds = options.seeds
-        self._hosts = {host_of(seed) for seed in seeds} | set(extra_hosts)
+        seeds = (*options.seeds, *extra_seeds)
+        self._hosts = {host_of(seed) for seed in seeds}
         self._domains = {domain_of(host) for host in self._hosts} if self.kind == "domain" else set()
         self._prefixes = tuple(base_of(seed) for seed in seeds)
         self._verdicts: dict[str, bool] = {}

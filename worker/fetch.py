@@ -83,7 +83,7 @@ def fetch(
             body = _page(answer, ref, options.max_body_bytes, clock_ms)
         finally:
             _leave(answer)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the web does is a record
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
     return ref, body
@@ -101,13 +101,15 @@ def fetch_robots(
     body: bytes | None = None
     try:
         body = _robots(request.url, ref, web, options, clock_ms)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the web does is a record
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
     return ref, body
 
 
-def _robots(url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: Callable[[], int]) -> bytes | None:
+def _robots(
+    url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: Callable[[], int]
+) -> bytes | None:
     deadline = monotonic() + options.total_timeout_s
     for _ in range(ROBOTS_HOPS + 1):
         answer = _ask(url, web, options, deadline)
@@ -115,7 +117,9 @@ def _robots(url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: C
             status = ref.status = answer.status
             if 200 <= status < 300:
                 _describe(answer, ref)
-                return _accept(ref, _decoded(answer, _raw(answer, ROBOTS_BYTES, cut=True), ROBOTS_BYTES, cut=True))
+                return _accept(
+                    ref, _decoded(answer, _raw(answer, ROBOTS_BYTES, cut=True), ROBOTS_BYTES, cut=True)
+                )
             target = join(url, _location(answer)) if status in REDIRECTS and _location(answer) else None
             if target is None:
                 _refuse(answer, ref, clock_ms)
@@ -137,6 +141,9 @@ def _ask(url: str, web: Web, options: CrawlOptions, deadline: float) -> HTTPResp
 
 def _leave(answer: HTTPResponse) -> None:
     """Give the connection back; closed, unless the body was read to its end or there was none."""
+    if answer.connection is None:
+        # Read to its end: urllib3 has put it back already.
+        return
     if answer.length_remaining == 0 and not answer.chunked:
         answer.drain_conn()
     else:
@@ -323,7 +330,9 @@ def failure_of(error: BaseException) -> FetchError | None:
         if isinstance(cause, TimeoutError):
             return TransientFetchError("timeout", "The server sent nothing for too long.")
         if isinstance(cause, (ssl.SSLError, ConnectionError, http.client.IncompleteRead, OSError)):
-            return TransientFetchError("reset", f"The connection was dropped or the body is short: {_said(cause)}.")
+            return TransientFetchError(
+                "reset", f"The connection was dropped or the body is short: {_said(cause)}."
+            )
         if isinstance(cause, (http.client.HTTPException, InvalidHeader)):
             return FinalFetchError("protocol", f"The answer is not HTTP as we know it: {_said(cause)}.")
     return None

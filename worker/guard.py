@@ -203,7 +203,9 @@ class Guard:
         address = ipaddress.ip_address(text.partition("%")[0])
         if is_public(address):
             return True
-        faces: tuple[Address, ...] = (address, *carried(address)[:1]) if not _is_teredo(address) else (address,)
+        faces: tuple[Address, ...] = (
+            (address, *carried(address)[:1]) if not _is_teredo(address) else (address,)
+        )
         return any(face in network for face in faces for network in self._networks)
 
     def _named(self) -> frozenset[Address]:

@@ -7,7 +7,6 @@ other to one host, so they share a kept-alive connection.
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import ssl
@@ -15,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import certifi
-import requests
 from requests.adapters import HTTPAdapter
 from urllib3._collections import RecentlyUsedContainer
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -25,11 +23,12 @@ from urllib3.util.retry import Retry
 from urllib3.util.timeout import Timeout
 
 from crawl.errors import FinalFetchError, TransientFetchError
-from worker.sockets import Answer, DeadlineError, PlainSocket, SecureSocket
+from worker.sockets import Answer, PlainSocket, SecureSocket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import requests
     from urllib3.response import HTTPResponse
 
     from worker.guard import Guard
@@ -75,21 +74,33 @@ class _Guarded:
             share = (end - monotonic()) / (len(targets) - index)
             if share <= 0:
                 break
-            sock = PlainSocket(family, socket.SOCK_STREAM)
             try:
-                sock.settimeout(share)
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock = _connected(family, address, share)
             except OSError as error:
-                sock.close()
                 failure = error
             else:
                 sock.arm(limits.deadline, limits.read_s)
                 return sock
         if failure is None or isinstance(failure, TimeoutError):
-            raise TransientFetchError("timeout", f"No connection to {self.host} within the time allowed.") from failure
+            raise TransientFetchError(
+                "timeout", f"No connection to {self.host} within the time allowed."
+            ) from failure
         cause = failure.strerror or str(failure)
-        raise TransientFetchError("connect", f"No connection to {self.host}:{self.port}: {cause.lower()}.") from failure
+        raise TransientFetchError(
+            "connect", f"No connection to {self.host}:{self.port}: {cause.lower()}."
+        ) from failure
+
+
+def _connected(family: int, address: tuple[Any, ...], timeout: float) -> PlainSocket:
+    sock = PlainSocket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class PlainConnection(_Guarded, HTTPConnection):
@@ -124,10 +135,14 @@ class SecureConnection(_Guarded, HTTPSConnection):
         if isinstance(error, TimeoutError):
             return TransientFetchError("timeout", f"The TLS handshake with {self.host} took too long.")
         if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
-            return TransientFetchError("reset", f"{self.host} closed the connection during the TLS handshake.")
+            return TransientFetchError(
+                "reset", f"{self.host} closed the connection during the TLS handshake."
+            )
         if isinstance(error, (ssl.SSLError, ssl.CertificateError)):
             cause = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
-            return FinalFetchError("tls", f"No TLS connection to {self.host}: {cause.replace('_', ' ').lower()}.")
+            return FinalFetchError(
+                "tls", f"No TLS connection to {self.host}: {cause.replace('_', ' ').lower()}."
+            )
         if isinstance(error, OSError):
             return TransientFetchError("reset", f"The TLS handshake with {self.host} failed: {error}.")
         return error
@@ -178,7 +193,9 @@ class _Adapter(HTTPAdapter):
         self._guard = guard
         self._tls = _tls_context()
         self._slots = slots
-        self._pools: RecentlyUsedContainer[str, _Pool] = RecentlyUsedContainer(hosts, dispose_func=_Pool.close)
+        self._pools: RecentlyUsedContainer[str, _Pool] = RecentlyUsedContainer(
+            hosts, dispose_func=_Pool.close
+        )
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def _pool(self, url: str, cut: int) -> _Pool:
@@ -254,8 +271,13 @@ class Web:
         """
         return self._adapter.ask(url, headers, limits)
 
-    def send(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float], deadline: float) -> requests.Response:
-        """Send a prepared GET; return requests' response, its body unread. For extensions; `fetch` uses `get`."""
+    def send(
+        self, prepared: requests.PreparedRequest, timeouts: tuple[float, float], deadline: float
+    ) -> requests.Response:
+        """Send a prepared GET; return requests' response, its body unread. `fetch` uses `get`, which costs less.
+
+        `timeouts` are (connect, read) in seconds, `deadline` is on `time.monotonic`.
+        """
         connect, read = timeouts
         answer = self._adapter.ask(str(prepared.url), dict(prepared.headers), Limits(connect, read, deadline))
         return self._adapter.build_response(prepared, answer)
@@ -263,8 +285,3 @@ class Web:
     def close(self) -> None:
         """Close every idle connection."""
         self._adapter.close()
-
-
-#: What a dropped or broken connection raises while an answer is read.
-BROKEN = (http.client.HTTPException, OSError)
-__all__ = ["BROKEN", "DeadlineError", "Limits", "Web"]

@@ -33,7 +33,9 @@ def _content_length(headers: http.client.HTTPMessage) -> int | None:
     if not text:
         return None
     if not _DIGITS.match(text) or len(headers.get_all("content-length", ())) > 1:
-        values = {part.strip() for value in headers.get_all("content-length", ()) for part in value.split(",")}
+        values = {
+            part.strip() for value in headers.get_all("content-length", ()) for part in value.split(",")
+        }
         text = values.pop()
         if values or not _DIGITS.match(text):
             raise HeadError("Content-Length is no number, or several")
@@ -78,7 +80,7 @@ class PlainSocket(_Bounded, socket.socket):
     """A TCP socket whose reads and writes end with the deadline."""
 
     @property
-    def timeout(self) -> float | None:  
+    def timeout(self) -> float | None:
         """What gevent waits by, asked before each wait: never past the deadline."""
         return _capped(self.gettimeout(), self._deadline)
 
@@ -104,7 +106,7 @@ class SecureSocket(_Bounded, ssl.SSLSocket):
     """A TLS socket whose handshake, reads and writes end with the deadline."""
 
     @property
-    def timeout(self) -> float | None:  
+    def timeout(self) -> float | None:
         """What gevent waits by, asked before each wait: never past the deadline."""
         return _capped(self.gettimeout(), self._deadline)
 
@@ -227,5 +229,8 @@ class Answer(http.client.HTTPResponse):
         # int() would take -1 (which reads without end), 0x10, +1 and 1_0.
         if len(line) > 4096 or not _CHUNK_SIZE.match(size):
             self._close_conn()  # type: ignore[attr-defined]
+            if line.endswith(b"\n"):
+                # A whole line that is no size is no HTTP; half a line, or none, is a dropped connection.
+                raise HeadError("a chunk size that is no number")
             raise http.client.IncompleteRead(b"")
         return int(size, 16)

@@ -12,6 +12,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from crawl.urls import join, join_all
 from worker.parse.document import Document
+from worker.parse.nesting import bounded
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -26,7 +27,9 @@ _ELEMENTS = "a[href],area[href],frame[src],iframe[src],link[href],base[href],met
 _LINK_RELS = frozenset({"next", "prev", "canonical", "alternate"})
 _INVISIBLE = ["script", "style", "template", "title"]
 #: Target of a <meta http-equiv=refresh> (WHATWG HTML section 4.2.5.3).
-_REFRESH = re.compile(r"""^\s*[0-9.]+\s*[;,\s]\s*(?:url\s*=\s*)?(?:"([^"]*)|'([^']*)|(.*))""", re.IGNORECASE | re.DOTALL)
+_REFRESH = re.compile(
+    r"""^\s*[0-9.]+\s*[;,\s]\s*(?:url\s*=\s*)?(?:"([^"]*)|'([^']*)|(.*))""", re.IGNORECASE | re.DOTALL
+)
 
 
 def length_of(text: str) -> int:
@@ -90,7 +93,7 @@ def _clean(text: str | None, longest: int) -> str | None:
 
 def read(url: str, text: str | bytes, charset: str, max_links: int) -> Document:
     """Return the document of a page given as text or as UTF-8 bytes."""
-    tree = LexborHTMLParser(text)
+    tree = LexborHTMLParser(bounded(text))
     reading = _Reading()
     for node in tree.css(_ELEMENTS):
         reading.take(node)

@@ -1,0 +1,73 @@
+"""Redis clients, made in one place with explicit values (redis-py's defaults differ by constructor)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from crawl.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+#: Seconds to connect; a server that needs longer is treated as away.
+CONNECT_TIMEOUT_S = 5.0
+#: Seconds for one answer. Longer than any blocking read of ours (1 s) and any script.
+ANSWER_TIMEOUT_S = 15.0
+#: Silent repetitions after a lost connection. Every verb says what a repeated call returns.
+RETRIES = 3
+
+
+def connect(url: str, connections: int = 20) -> redis.Redis:
+    """Return a client that answers in bytes; `connections` bounds its pool. Nothing is sent yet."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=ANSWER_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        socket_keepalive=True,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), RETRIES),
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def place(url: str) -> str:
+    """Return where a Redis URL points, without its credentials, for messages to people."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"
+
+
+def check(client: redis.Redis, url: str) -> None:
+    """Raise UnavailableError, in one sentence with the remedy, unless the server answers."""
+    with explained(url):
+        client.ping()
+
+
+def explained(url: str) -> AbstractContextManager[None]:
+    """Turn redis-py's errors of connecting into UnavailableError while the block runs."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def _block() -> Iterator[None]:
+        try:
+            yield
+        except redis.AuthenticationError as error:
+            message = f"{place(url)} refuses the password ({error}); correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+            raise UnavailableError(message) from None
+        except redis.ResponseError as error:
+            if "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+                message = f"{place(url)} refuses the password; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+                raise UnavailableError(message) from None
+            raise
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            message = f"cannot reach Redis at {place(url)} ({error}); start it, or correct CRAWL_REDIS_URL"
+            raise UnavailableError(message) from None
+
+    return _block()

@@ -1,0 +1,569 @@
+"""The frontier: what waits, what is leased, what was seen, and when each host may be asked next.
+
+Every change is one Lua verb (`lua/`), so it happens wholly or not at all. The frontier is the truth; messages in the
+broker are hints. Times are Redis milliseconds. A call that is repeated after a lost reply does no harm: each verb's
+header says what it then returns.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import redis
+
+from crawl import keys, names, records, scripts, urls
+from crawl.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from crawl.records import CrawlOptions, FetchRequest
+
+#: Seconds of work one message should carry; a slot then looks up about once a second.
+BATCH_BUDGET_S = 1.0
+#: Queues one `lease` call looks at, at most.
+MAX_LOOKS = 64
+#: Links per `add` or `complete` call, so that no call holds Redis for long.
+LINKS_PER_CALL = 1000
+#: Connections to a host that fail one after the other before its waiting URLs fail without being asked.
+HOST_FAIL_LIMIT = 10
+#: Batches whose attempts are kept per crawl; older ones are dropped.
+ATTEMPTS_KEPT = 200_000
+#: Seconds one parse may take before its lease ends whatever happens.
+PARSE_NEVER_S = 300.0
+
+#: Arguments of a verb; JSON inside goes as text, since Redis' MessagePack knows no binary type.
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What the pump sends: a lease, and enough about it for a person to read in Flower."""
+
+    lease: str
+    kind: str
+    count: int
+    url: str
+
+    def summary(self) -> str:
+        """Return the batch in a few words."""
+        return self.url if self.count == 1 else f"{self.url} +{self.count - 1} more"
+
+
+class Leased(msgspec.Struct, frozen=True):
+    """The answer to `lease`. `next_ms` is None when nothing will become due by itself."""
+
+    state: str
+    batches: list[Batch]
+    next_ms: int | None
+    now_ms: int
+    leased: int
+    ended: bool
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The answer to `start`: a batch that is now this worker's."""
+
+    lease: str
+    nonce: str
+    now_ms: int
+    requests: list[records.FetchRequest]
+    entries: list[str]
+    kind: str
+    origin: str
+    host: str
+    doom: str | None
+    expected_ms: float
+    delay_ms: float
+    robots_version: str
+    crawl_id: str
+    revision: str
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The answer to `load`: a fetched batch to parse. `bodies` maps a position in the batch to its bytes."""
+
+    lease: str
+    nonce: str
+    now_ms: int
+    requests: list[records.FetchRequest]
+    fetched: records.Fetched
+    kind: str
+    origin: str
+    host: str
+    crawl_id: str
+    revision: str
+    scope_seeds: frozenset[str]
+    bodies: Mapping[int, bytes]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a batch's requests say of their host."""
+
+    ended_ms: int
+    requests: int
+    mean_ms: float | None
+    hold_until_ms: int
+    answered: bool
+    fails: int
+    fail_reason: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One terminal record on its way into Redis."""
+
+    url: str
+    depth: int
+    outcome: str
+    reason: str | None
+    record: bytes
+
+
+class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):
+    """What an origin's robots.txt came to; `retry_ms` instead of a verdict when it is worth another attempt."""
+
+    origin: str
+    verdict: str = "allow"
+    body: str = ""
+    fresh_ms: int = 0
+    delay_ms: int = 0
+    retry_ms: int | None = None
+
+
+class Links:
+    """New links on their way into the frontier, grouped by level and origin."""
+
+    def __init__(self, *, finite: bool, buckets: int, known: set[int] | None = None) -> None:
+        self._finite = finite
+        self._buckets = buckets
+        self._known = known
+        self._groups: dict[tuple[int, str], list[tuple[int, str, str]]] = {}
+        self.fingerprints: set[int] = set()
+
+    def __len__(self) -> int:
+        """Return how many links are held."""
+        return len(self.fingerprints)
+
+    def offer(self, url: str) -> int | None:
+        """Return the URL's fingerprint if it may be new, else None."""
+        fingerprint = urls.fingerprint(url)
+        if fingerprint in self.fingerprints or (self._known is not None and fingerprint in self._known):
+            return None
+        return fingerprint
+
+    def put(self, fingerprint: int, request: FetchRequest) -> None:
+        """Hold a request whose URL `offer` found worth it."""
+        level = request.depth if self._finite else 0
+        group = self._groups.setdefault((level, urls.origin_of(request.url)), [])
+        group.append((fingerprint % self._buckets, str(fingerprint), records.encode_entry(request)))
+        self.fingerprints.add(fingerprint)
+
+    def slices(self) -> list[list[tuple[int, str, list[tuple[int, str, str]]]]]:
+        """Return the groups cut into calls of at most `LINKS_PER_CALL` links; the last slice may be empty."""
+        calls: list[list[tuple[int, str, list[tuple[int, str, str]]]]] = [[]]
+        room = LINKS_PER_CALL
+        for (level, origin), links in self._groups.items():
+            first = 0
+            while first < len(links):
+                if room == 0:
+                    calls.append([])
+                    room = LINKS_PER_CALL
+                part = links[first : first + room]
+                calls[-1].append((level, origin, part))
+                first += len(part)
+                room -= len(part)
+        return calls
+
+
+def level_of(options: CrawlOptions, depth: int) -> int:
+    """Return the level a depth is served at: strict levels only where the depth is limited."""
+    return depth if options.depth is not None else 0
+
+
+class Frontier:
+    """One crawl's frontier on one Redis."""
+
+    def __init__(self, client: redis.Redis, crawl: str) -> None:
+        self.client = client
+        self.crawl = crawl
+        self._keys = [
+            keys.crawl(crawl),
+            keys.queues(crawl),
+            keys.delayed(crawl),
+            keys.suspects(crawl),
+            keys.leases(crawl),
+            keys.levels(crawl),
+            keys.counts(crawl),
+            keys.records(crawl),
+            keys.results(crawl),
+            keys.wake(crawl),
+            keys.attempts(crawl),
+            keys.scope_seeds(crawl),
+            keys.hosts(crawl),
+        ]
+        self._prefixes = [
+            keys.queue_prefix(crawl),
+            keys.due_prefix(crawl),
+            keys.lease_prefix(crawl),
+            keys.seen_prefix(crawl),
+            keys.bodies_prefix(crawl),
+            keys.host_prefix(),
+            keys.host_out_prefix(),
+            keys.host_queues_prefix(),
+            keys.robots_prefix(),
+            crawl,
+        ]
+
+    def _run(self, verb: str, **arguments: Any) -> Any:
+        return scripts.run(self.client, verb, self._keys, [*self._prefixes, _pack(arguments)])
+
+    def create(self, options: CrawlOptions) -> tuple[bool, CrawlOptions, str]:
+        """Make the crawl unless it exists; return whether it was made, the stored options and its state.
+
+        Raises UsageError when another release made it with a layout this one does not know.
+        """
+        made, stored, state, schema = self._run(
+            "create",
+            options=records.to_json(options).decode(),
+            id=secrets.token_hex(6),
+            schema=records.SCHEMA,
+            index=keys.crawls(),
+        )
+        check_schema(self.crawl, schema)
+        return bool(made), records.options_from_json(stored), state.decode()
+
+    def options(self) -> tuple[CrawlOptions, str, str, str] | None:
+        """Return the crawl's options, id, revision and state, or None when there is no such crawl."""
+        stored = self.client.hmget(keys.crawl(self.crawl), "options", "id", "rev", "state", "schema")
+        if stored[0] is None:
+            return None
+        check_schema(self.crawl, stored[4])
+        return records.options_from_json(stored[0]), stored[1].decode(), stored[2].decode(), stored[3].decode()
+
+    def reopen(self, options: CrawlOptions) -> None:
+        """Take further seeds: store the options that name them and open the seed source."""
+        key = keys.crawl(self.crawl)
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hset(key, mapping={"options": records.to_json(options), "seeds_open": 1, "state": names.RUNNING})
+            pipe.hdel(key, "ended_at")
+            pipe.hincrby(key, "rev", 1)
+            pipe.execute()
+
+    def add(
+        self,
+        links: Links,
+        *,
+        max_pages: int | None,
+        lease: str | None = None,
+        close_seeds: bool = False,
+    ) -> tuple[int, int]:
+        """Admit URLs in slices; return how many were new and how many the cap kept out."""
+        admitted = capped = 0
+        calls = links.slices()
+        for number, groups in enumerate(calls, start=1):
+            arguments: dict[str, Any] = {"groups": groups}
+            if max_pages is not None:
+                arguments["max_pages"] = max_pages
+            if lease is not None:
+                arguments["lease"] = lease
+            if close_seeds and number == len(calls):
+                arguments["close_seeds"] = True
+            new, refused, _ = self._run("add", **arguments)
+            admitted += new
+            capped += refused
+        return admitted, capped
+
+    def lease(self, options: CrawlOptions, *, window: int, slots: int) -> Leased:
+        """Take batches whose host is due, so that at most `window` are in flight."""
+        state, batches, next_ms, now_ms, leased, ended = self._run(
+            "lease",
+            window=window,
+            slots=slots,
+            batch=options.batch,
+            budget_ms=int(BATCH_BUDGET_S * 1000),
+            lease_ms=int(options.lease_s * 1000),
+            host_concurrency=options.host_concurrency,
+            delay_ms=int(options.delay_s * 1000),
+            obey=options.robots == "obey",
+            fail_limit=HOST_FAIL_LIMIT,
+            max_looks=MAX_LOOKS,
+        )
+        return Leased(
+            state=state.decode(),
+            batches=[_batch(row) for row in batches],
+            next_ms=None if next_ms < 0 else next_ms,
+            now_ms=now_ms,
+            leased=leased,
+            ended=bool(ended),
+        )
+
+    def start(self, lease: str, *, nonce: str, worker: str, options: CrawlOptions) -> Started | str:
+        """Make a sent batch this worker's own; return `taken` or the crawl's state when it is not to be had."""
+        answer = self._run(
+            "start",
+            lease=lease,
+            nonce=nonce,
+            worker=worker,
+            lease_ms=int(options.lease_s * 1000),
+            total_ms=int(options.total_timeout_s * 1000),
+        )
+        if answer[0] != b"ok":
+            return str((answer[1] if len(answer) > 1 else answer[0]).decode())
+        _, now_ms, entries, kind, origin, doom, expected, delay, version, crawl_id, revision, host = answer
+        lines = entries.decode().split("\n")
+        return Started(
+            lease=lease,
+            nonce=nonce,
+            now_ms=now_ms,
+            requests=[records.decode_entry(line, kind.decode()) for line in lines],
+            entries=lines,
+            kind=kind.decode(),
+            origin=origin.decode(),
+            host=host.decode(),
+            doom=doom.decode() or None,
+            expected_ms=float(expected or 0),
+            delay_ms=float(delay or 0),
+            robots_version=version.decode(),
+            crawl_id=crawl_id.decode(),
+            revision=revision.decode(),
+        )
+
+    def fetched(
+        self,
+        started: Started,
+        batch: records.Fetched,
+        bodies: Mapping[int, bytes],
+        report: Report,
+        *,
+        options: CrawlOptions,
+        body_ttl_s: float,
+        store: bool = True,
+        attempts: bytes | None = None,
+    ) -> bool:
+        """Store a batch's references and bodies and report its host; False when the lease was reclaimed meanwhile.
+
+        Requests beyond the references go back to waiting, uncharged; with no reference at all the lease is closed.
+        With `store` off the bodies stay with the caller: should it die, the batch is fetched again.
+        """
+        arguments: dict[str, Any] = {
+            "lease": started.lease,
+            "nonce": started.nonce,
+            "lease_ms": int(options.lease_s * 1000),
+            "refs": records.to_json(batch).decode(),
+            "count": len(batch.refs),
+            "bodies": bool(bodies),
+            "ended_at": report.ended_ms,
+            "requests": report.requests,
+            "hold_until": report.hold_until_ms,
+            "answered": report.answered,
+            "fails": report.fails,
+            "fail_reason": report.fail_reason,
+            "max_attempts_kept": ATTEMPTS_KEPT,
+        }
+        if report.mean_ms is not None:
+            arguments["mean_ms"] = report.mean_ms
+        if attempts is not None:
+            arguments["attempts"] = attempts.decode()
+        if not bodies or not store:
+            return bool(self._run("fetched", **arguments)[0] == b"ok")
+        args = [*self._prefixes, _pack(arguments)]
+        for again in (False, True):
+            with self.client.pipeline(transaction=False) as pipe:
+                key = keys.bodies(self.crawl, started.lease)
+                pipe.hset(key, mapping={str(index): body for index, body in bodies.items()})
+                pipe.pexpire(key, int(body_ttl_s * 1000))
+                pipe.evalsha(scripts.digest("fetched"), len(self._keys), *self._keys, *args)
+                try:
+                    return bool(pipe.execute()[-1][0] == b"ok")
+                except redis.exceptions.NoScriptError:
+                    if again:
+                        raise
+                    scripts.load(self.client, "fetched")
+        raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
+        """Begin to parse a fetched batch; None when it was closed or reclaimed."""
+        arguments = {
+            "lease": lease,
+            "nonce": nonce,
+            "lease_ms": int(options.lease_s * 1000),
+            "never_ms": int(PARSE_NEVER_S * 1000),
+        }
+        bodies: dict[bytes, bytes] = {}
+        if with_bodies:
+            args = [*self._prefixes, _pack(arguments)]
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.hgetall(keys.bodies(self.crawl, lease))
+                pipe.evalsha(scripts.digest("load"), len(self._keys), *self._keys, *args)
+                try:
+                    bodies, answer = pipe.execute()
+                except redis.exceptions.NoScriptError:
+                    bodies = self.client.hgetall(keys.bodies(self.crawl, lease))
+                    answer = self._run("load", **arguments)
+        else:
+            answer = self._run("load", **arguments)
+        if answer[0] != b"ok":
+            return None
+        _, now_ms, entries, refs, kind, origin, host, crawl_id, revision, scope_seeds, _ = answer
+        return Loaded(
+            lease=lease,
+            nonce=nonce,
+            now_ms=now_ms,
+            requests=[records.decode_entry(line, kind.decode()) for line in entries.decode().split("\n")],
+            fetched=records.fetched_from_json(refs),
+            kind=kind.decode(),
+            origin=origin.decode(),
+            host=host.decode(),
+            crawl_id=crawl_id.decode(),
+            revision=revision.decode(),
+            scope_seeds=frozenset(name.decode() for name in scope_seeds),
+            bodies={int(index): body for index, body in bodies.items()},
+        )
+
+    def complete(
+        self,
+        lease: str,
+        results: Iterable[Result],
+        retries: Iterable[tuple[FetchRequest, int]],
+        links: Links,
+        *,
+        options: CrawlOptions,
+        scope_seeds: Iterable[str] = (),
+        refused: Mapping[str, int] | None = None,
+        robots: RobotsAnswer | None = None,
+    ) -> tuple[bool, int]:
+        """Close a fetched batch: records, retries (with their not-before time) and new links, once.
+
+        Returns False when somebody closed it before (or it was reclaimed), and how many links the cap kept out.
+        Links beyond `LINKS_PER_CALL` are added before, only while the lease is open.
+        """
+        calls = links.slices()
+        capped = 0
+        for groups in calls[1:]:
+            arguments: dict[str, Any] = {"groups": groups, "lease": lease}
+            if options.max_pages is not None:
+                arguments["max_pages"] = options.max_pages
+            _, more, status = self._run("add", **arguments)
+            capped += more
+            if status == b"gone":
+                return False, capped
+        payload: dict[str, Any] = {
+            "lease": lease,
+            "results": [
+                (
+                    str(urls.fingerprint(result.url)),
+                    level_of(options, result.depth),
+                    result.outcome,
+                    result.reason or "",
+                    result.record.decode(),
+                )
+                for result in results
+            ],
+            "retries": [
+                (
+                    keys.queue(self.crawl, level_of(options, request.depth), urls.origin_of(request.url)),
+                    level_of(options, request.depth),
+                    records.encode_entry(request),
+                    not_before_ms,
+                )
+                for request, not_before_ms in retries
+            ],
+            "groups": calls[0],
+        }
+        if options.max_pages is not None:
+            payload["max_pages"] = options.max_pages
+        if scope_seeds:
+            payload["scope_seeds"] = list(scope_seeds)
+        if refused:
+            payload["refused"] = dict(refused)
+        if robots is not None:
+            payload["robots"] = robots
+        status, _, more = self._run("complete", **payload)
+        return status == b"ok", capped + more
+
+    def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
+        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs were taken back."""
+        fetch, parse, reclaimed = self._run(
+            "reap", lease_ms=int(options.lease_s * 1000), max_losses=options.max_losses, limit=limit
+        )
+        return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed
+
+    def finish(self) -> str:
+        """End the crawl if nothing is left; return its state. Its hosts forget its delay."""
+        state = str(self._run("finish")[0].decode())
+        if state == names.FINISHED:
+            field = f"delay {self.crawl}"
+            hosts = list(self.client.sscan_iter(keys.hosts(self.crawl), count=1000))
+            for first in range(0, len(hosts), 1000):
+                with self.client.pipeline(transaction=False) as pipe:
+                    for host in hosts[first : first + 1000]:
+                        pipe.hdel(keys.host(host.decode()), field)
+                    pipe.execute()
+        return state
+
+    def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int]:
+        """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues and now (ms)."""
+        about, counts, *numbers = self._run("status")
+        return (_texts(about), _texts(counts), *numbers)
+
+    def robots(self, origin: str) -> tuple[str, str, bytes] | None:
+        """Return an origin's robots.txt answer as version, verdict and body, or None when none is known."""
+        version, verdict, body = self.client.hmget(keys.robots(origin), "version", "verdict", "body")
+        if verdict is None:
+            return None
+        return version.decode(), verdict.decode(), body or b""
+
+    def robots_attempts(self, origin: str) -> int:
+        """Return how often in a row an origin's robots.txt could not be had."""
+        return int(self.client.hget(keys.robots(origin), "attempts") or 0)
+
+    def known_delay_ms(self, host: str) -> int:
+        """Return the delay that robots.txt asks for on a host."""
+        return int(self.client.hget(keys.host(host), "robots_delay") or 0)
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """One lease to keep alive."""
+
+    crawl: str
+    lease: str
+    host: str
+    nonce: str
+    lease_s: float
+
+
+def renew(client: redis.Redis, renewals: Sequence[Renewal]) -> list[str]:
+    """Renew leases of any crawl in one call; return each one's crawl state, or `gone`."""
+    names_ = [
+        key
+        for one in renewals
+        for key in (
+            keys.lease(one.crawl, one.lease),
+            keys.leases(one.crawl),
+            keys.host_out(one.host),
+            keys.crawl(one.crawl),
+        )
+    ]
+    args = [part for one in renewals for part in (one.nonce, str(int(one.lease_s * 1000)))]
+    return [answer.decode() for answer in scripts.run(client, "renew", names_, args)]
+
+
+def check_schema(crawl: str, schema: bytes | int) -> None:
+    """Raise UsageError when a crawl was made by a release with another layout."""
+    if int(schema) != records.SCHEMA:
+        message = (
+            f"crawl '{crawl}' was made by another release of poolcrawl (layout {int(schema)}, this one has "
+            f"{records.SCHEMA}); use that release, or choose another --name"
+        )
+        raise UsageError(message)
+
+
+def _batch(row: list[Any]) -> Batch:
+    lease, kind, count, url = row
+    return Batch(lease=lease.decode(), kind=kind.decode(), count=int(count), url=url.decode())
+
+
+def _texts(flat: list[bytes]) -> dict[str, str]:
+    texts = [part.decode() for part in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -1,0 +1,11 @@
+-- Make a crawl, unless one of that name exists.
+-- A: options (JSON), id, schema, index (key of the zset of crawls)
+-- Returns {made 0|1, options, state, schema}. A repeated call returns 0 and what is stored.
+if call('EXISTS', CRAWL) == 1 then
+  local stored = call('HMGET', CRAWL, 'options', 'state', 'schema')
+  return {0, stored[1], stored[2], stored[3]}
+end
+call('HSET', CRAWL, 'options', A.options, 'state', 'running', 'id', A.id, 'schema', A.schema, 'rev', '1',
+  'created_at', NOW, 'seeds_open', '1', 'seq', '0')
+call('ZADD', A.index, NOW, NAME)
+return {1, A.options, 'running', A.schema}

@@ -1,0 +1,11 @@
+-- End a crawl, if nothing waits, nothing is leased and no seed source is open.
+-- A: nothing
+-- Returns {state}; a repeated call returns 'finished' again.
+local state = call('HGET', CRAWL, 'state')
+if state ~= 'running' then return {state or 'gone'} end
+if call('SCARD', QUEUES) > 0 or call('ZCARD', DELAYED) > 0 or call('LLEN', SUSPECTS) > 0
+  or call('ZCARD', LEASES) > 0 or call('HGET', CRAWL, 'seeds_open') == '1' then
+  return {state}
+end
+call('HSET', CRAWL, 'state', 'finished', 'ended_at', NOW)
+return {'finished'}

@@ -1,0 +1,200 @@
+-- Hand out batches of requests whose host is due.
+-- A: window, slots (fetch slots alive), batch, budget_ms, lease_ms, host_concurrency, delay_ms, obey (robots),
+--    fail_limit, max_looks
+-- Returns {state, batches, next (ms, or -1: nothing will be due by itself), now, leased, ended 0|1},
+-- each batch {lease, kind, count, first URL}.
+-- A repeated call after a lost reply hands out further batches; the reaper re-sends those whose reply was lost.
+local state = call('HGET', CRAWL, 'state')
+if state ~= 'running' then return {state or 'gone', {}, -1, NOW, 0, 0} end
+
+for _, member in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 200)) do
+  local queue, entry = string.match(member, '^(%S+) (.*)$')
+  local level = place_of(queue)
+  enqueue(queue, level, {entry}, true)
+  call('ZREM', DELAYED, member)
+end
+
+local leased = call('ZCARD', LEASES)
+local level = nil
+local levels = call('HGETALL', LEVELS)
+for i = 1, #levels, 2 do
+  if tonumber(levels[i + 1]) > 0 and (not level or tonumber(levels[i]) < level) then level = tonumber(levels[i]) end
+end
+if not level then
+  local left = call('SRANDMEMBER', QUEUES)
+  if left then level = tonumber((place_of(left))) end
+end
+if not level then
+  local idle = leased == 0 and call('SCARD', QUEUES) == 0 and call('ZCARD', DELAYED) == 0
+    and call('LLEN', SUSPECTS) == 0 and call('HGET', CRAWL, 'seeds_open') ~= '1'
+  return {state, {}, -1, NOW, leased, idle and 1 or 0}
+end
+
+local due_key = DUE_ .. string.format('%d', level)
+local batches = {}
+local want = A.window - leased
+local next_at = nil
+local looks = 0
+
+local function later(at)
+  if not next_at or at < next_at then next_at = at end
+end
+
+-- Whether the host may be asked now. Returns ready, when to look again, delay, host fields, whether to wait for a report.
+local function look(host)
+  local delay, fields = delay_of(host, A.delay_ms)
+  if fields['delay ' .. NAME] ~= A.delay_ms then
+    call('HSET', HOST_ .. host, 'delay ' .. NAME, A.delay_ms)
+    -- A crawl that meets a host for the first time gives it a fresh chance.
+    call('HDEL', HOST_ .. host, 'fails', 'fail_reason')
+    fields.fails = nil
+    call('PEXPIRE', HOST_ .. host, HOST_TTL)
+  end
+  local at = math.max(fields.due or 0, fields.hold or 0)
+  if at > NOW then return false, at, delay, fields, true end
+  local out = OUT_ .. host
+  call('ZREMRANGEBYSCORE', out, '-inf', NOW)
+  local outstanding = call('ZCARD', out)
+  local cap = delay > 0 and 1 or A.host_concurrency
+  if outstanding >= cap then
+    local first = call('ZRANGE', out, 0, 0, 'WITHSCORES')
+    return false, tonumber(first[2]) + 1, delay, fields, true
+  end
+  return true, outstanding + 1 >= cap, delay, fields, false
+end
+
+-- Whether the origin's robots.txt is known. Returns 'fresh', or 'ask', or when to look again.
+local function robots(origin)
+  if not A.obey then return 'fresh' end
+  local known = call('HMGET', ROBOTS_ .. origin, 'fresh_until', 'asked_until', 'not_before')
+  if tonumber(known[1] or 0) > NOW then return 'fresh' end
+  local at = math.max(tonumber(known[2] or 0), tonumber(known[3] or 0))
+  if at > NOW then return at end
+  return 'ask'
+end
+
+local function make_lease(kind, origin, host, queue, entries, delay, fields, doom)
+  local id = 'l' .. string.format('%d', call('HINCRBY', CRAWL, 'seq', 1))
+  local key = LEASE_ .. id
+  call('HSET', key, 'state', 'sent', 'entries', table.concat(entries, '\n'), 'kind', kind, 'origin', origin,
+    'host', host, 'queue', queue, 'level', level, 'n', #entries, 'doom', doom or '', 'delay', delay,
+    'expected', fields.expected_ms or 0, 'sent_at', NOW)
+  call('ZADD', LEASES, NOW + A.lease_ms, key)
+  local out = OUT_ .. host
+  call('ZADD', out, NOW + A.lease_ms, key)
+  call('PEXPIRE', out, HOST_TTL)
+  local url = string.match(entries[1], '(%S+)$')
+  batches[#batches + 1] = {id, kind, #entries, url}
+  return key
+end
+
+local function wait_for_report(host, queue)
+  call('SADD', HOST_QUEUES_ .. host, due_key .. ' ' .. queue)
+  call('PEXPIRE', HOST_QUEUES_ .. host, HOST_TTL)
+end
+
+-- One suspect per crawl in flight, alone: whatever it kills, it kills nobody else's work.
+if want > 0 and call('LLEN', SUSPECTS) > 0 then
+  local in_flight = call('HGET', CRAWL, 'suspect')
+  if not in_flight or not call('ZSCORE', LEASES, in_flight) then
+    local member = call('LPOP', SUSPECTS)
+    local queue, entry = string.match(member, '^(%S+) (.*)$')
+    local own_level, origin = place_of(queue)
+    local host = host_of(origin)
+    local ready, at, delay, fields = look(host)
+    if not ready then
+      call('RPUSH', SUSPECTS, member)
+      later(at)
+    elseif robots(origin) ~= 'fresh' then
+      enqueue(queue, own_level, {entry}, true)
+    else
+      call('HSET', CRAWL, 'suspect', make_lease('page', origin, host, queue, {entry}, delay, fields, nil))
+    end
+  end
+end
+
+-- How many URLs one message carries: about a second's work at this host's pace.
+local function batch_size(queue, delay, fields)
+  if A.fail_limit > 0 and (fields.fails or 0) >= A.fail_limit then return A.batch, fields.fail_reason end
+  if delay > 0 or not fields.expected_ms then return 1, nil end
+  local size = math.max(1, math.min(A.batch, math.floor(A.budget_ms / math.max(fields.expected_ms, 1))))
+  if fields.expected_ms > 50 then
+    size = math.max(1, math.min(size, math.ceil(call('LLEN', queue) / math.max(A.slots - leased, 1))))
+  end
+  return size, nil
+end
+
+-- Take up to `size` entries; one with an attempt or a loss behind it, or marked alone, travels by itself.
+local function take(queue, own_level, size)
+  local entries = call('LPOP', queue, size)
+  if not entries then return {} end
+  for i, entry in ipairs(entries) do
+    local tried, lost, alone = string.match(entry, '^(%d+) (%d+) (%d)')
+    if lost ~= '0' and i == 1 then
+      call('RPUSH', SUSPECTS, queue .. ' ' .. entry)
+      local rest = {}
+      for k = 2, #entries do rest[#rest + 1] = entries[k] end
+      enqueue(queue, own_level, rest, true)
+      return {}
+    end
+    if tried ~= '0' or lost ~= '0' or alone == '1' then
+      local last = math.max(i - 1, 1)
+      local rest, kept = {}, {}
+      for k = 1, last do kept[k] = entries[k] end
+      for k = last + 1, #entries do rest[#rest + 1] = entries[k] end
+      enqueue(queue, own_level, rest, true)
+      return kept
+    end
+  end
+  return entries
+end
+
+while #batches < want and looks < A.max_looks do
+  looks = looks + 1
+  -- Served queues are put back within this millisecond, behind the others.
+  local found = call('ZRANGEBYSCORE', due_key, '-inf', NOW + 0.99, 'LIMIT', 0, 1)
+  local queue = found[1]
+  if not queue then break end
+  local own_level, origin = place_of(queue)
+  local host = host_of(origin)
+  local tail = NOW + math.min(looks * 0.001, 0.98)
+  local ready, at, delay, fields, blocked = look(host)
+  if not ready then
+    call('ZADD', due_key, at, queue)
+    if blocked then wait_for_report(host, queue) end
+  else
+    local full = at
+    local verdict = robots(origin)
+    if verdict == 'ask' then
+      local key = ROBOTS_ .. origin
+      call('HSET', key, 'asked_until', NOW + 2 * A.lease_ms)
+      call('PEXPIRE', key, HOST_TTL)
+      local line = string.format('0 0 1 0 0 s %x - %s/robots.txt', NOW, origin)
+      make_lease('robots', origin, host, queue, {line}, delay, fields, nil)
+      call('ZADD', due_key, NOW + 2 * A.lease_ms, queue)
+      wait_for_report(host, queue)
+    elseif verdict ~= 'fresh' then
+      call('ZADD', due_key, verdict, queue)
+      wait_for_report(host, queue)
+    else
+      local size, doom = batch_size(queue, delay, fields)
+      local entries = take(queue, own_level, size)
+      if #entries > 0 then make_lease('page', origin, host, queue, entries, delay, fields, doom) end
+      if call('LLEN', queue) == 0 then
+        call('SREM', QUEUES, queue)
+        call('ZREM', due_key, queue)
+      elseif #entries > 0 and full then
+        call('ZADD', due_key, NOW + A.lease_ms, queue)
+        wait_for_report(host, queue)
+      else
+        call('ZADD', due_key, tail, queue)
+      end
+    end
+  end
+end
+
+local first = call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
+if first[2] then later(math.max(tonumber(first[2]), NOW)) end
+local soonest = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
+if soonest[2] then later(tonumber(soonest[2])) end
+return {state, batches, next_at and math.floor(next_at + 0.999) or -1, NOW, leased + #batches, 0}

@@ -1,0 +1,15 @@
+-- A worker begins to parse a fetched batch.
+-- A: lease, nonce, lease_ms, never_ms (most time a parse may take)
+-- Returns {'ok', now, entries, refs, kind, origin, host, crawl id, options rev, scope seeds, state}, or {'gone'}.
+-- A repeated call, or one by a second delivery, returns the same: `complete` lets only one of them through.
+local key = LEASE_ .. A.lease
+local held = call('HMGET', key, 'state', 'entries', 'refs', 'kind', 'origin', 'host', 'parse_nonce')
+if held[1] ~= 'fetched' then return {'gone'} end
+if held[7] ~= A.nonce then
+  call('HSET', key, 'parse_nonce', A.nonce, 'never_after', NOW + A.never_ms)
+  call('HINCRBY', key, 'parse_tries', 1)
+end
+call('ZADD', LEASES, NOW + A.lease_ms, key)
+local about = call('HMGET', CRAWL, 'id', 'rev', 'state')
+return {'ok', NOW, held[2], held[3], held[4], held[5], held[6], about[1], about[2], call('SMEMBERS', SCOPE_SEEDS),
+  about[3]}

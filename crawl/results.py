@@ -1,0 +1,179 @@
+"""Reading a crawl: its status, its records in order of completion, and which crawls there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crawl import keys, names, records, urls
+from crawl.errors import UnknownCrawlError
+from crawl.frontier import Frontier, check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+#: Records read per round trip.
+PAGE = 500
+
+
+class Status(msgspec.Struct, frozen=True):
+    """One consistent look at a crawl; times are Redis milliseconds.
+
+    `refused` counts links that were not admitted, by reason; `capped` among them says that a cap was reached.
+    """
+
+    crawl: str
+    state: str
+    paused_by: str | None
+    created_ms: int
+    ended_ms: int | None
+    now_ms: int
+    admitted: int
+    done: int
+    waiting: int
+    leased: int
+    delayed: int
+    suspects: int
+    outcomes: dict[str, int]
+    reasons: dict[str, int]
+    refused: dict[str, int]
+    losses: int
+    reclaimed: int
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from the first seed to the end, or to now."""
+        return max(0.001, ((self.ended_ms or self.now_ms) - self.created_ms) / 1000)
+
+    @property
+    def done_share(self) -> float:
+        """Share of the admitted URLs that have their record, from 0 to 1."""
+        return self.done / self.admitted if self.admitted else 0.0
+
+
+def status(client: redis.Redis, crawl: str) -> Status:
+    """Return a crawl's status. Raises UnknownCrawlError."""
+    about, counted, done, leased, _, delayed, suspects, _, now_ms = Frontier(client, crawl).status()
+    if not about:
+        raise unknown(client, crawl)
+    check_schema(crawl, about["schema"])
+    counts = {name: int(value) for name, value in counted.items()}
+    admitted = counts.get("admitted", 0)
+    return Status(
+        crawl=crawl,
+        state=about["state"],
+        paused_by=about.get("paused_by"),
+        created_ms=int(about["created_at"]),
+        ended_ms=int(about["ended_at"]) if "ended_at" in about else None,
+        now_ms=now_ms,
+        admitted=admitted,
+        done=done,
+        waiting=admitted - done - leased,
+        leased=leased,
+        delayed=delayed,
+        suspects=suspects,
+        outcomes={name: counts[name] for name in records.OUTCOMES if name in counts},
+        reasons={
+            name.partition(" ")[2]: value
+            for name, value in sorted(counts.items())
+            if name.partition(" ")[0] in ("failed", "skipped") and " " in name
+        },
+        refused={
+            name.removeprefix("refused "): value for name, value in sorted(counts.items()) if name.startswith("refused ")
+        },
+        losses=counts.get("losses", 0),
+        reclaimed=counts.get("reclaimed", 0),
+    )
+
+
+def crawls(client: redis.Redis) -> list[str]:
+    """Return the names of all crawls, oldest first."""
+    return [name.decode() for name in client.zrange(keys.crawls(), 0, -1)]
+
+
+def resolve(client: redis.Redis, crawl: str | None) -> str:
+    """Return the crawl a person means: the one named, else the newest. Raises UnknownCrawlError."""
+    if crawl is not None:
+        if client.zscore(keys.crawls(), crawl) is None:
+            raise unknown(client, crawl)
+        return crawl
+    newest = client.zrange(keys.crawls(), -1, -1)
+    if not newest:
+        message = "no crawl has been made yet; start one with `poolcrawl demo` or `poolcrawl crawl URL`"
+        raise UnknownCrawlError(message)
+    return str(newest[0].decode())
+
+
+def unknown(client: redis.Redis, crawl: str) -> UnknownCrawlError:
+    """Return the error for a name that no crawl has, with those that exist."""
+    there = crawls(client)
+    known = f"there are {', '.join(there[-5:])}" if there else "no crawl has been made yet"
+    return UnknownCrawlError(f"there is no crawl '{crawl}'; {known} (`poolcrawl list` shows all)")
+
+
+def entries(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, str]]:
+    """Yield (stream id, fingerprint) of every record in order of completion, after a stream id."""
+    start = after if after == "-" else f"({after}"
+    while True:
+        rows: list[Any] = client.xrange(keys.results(crawl), min=start, count=PAGE)
+        for identifier, fields in rows:
+            yield identifier.decode(), fields[b"f"].decode()
+        if len(rows) < PAGE:
+            return
+        start = f"({rows[-1][0].decode()}"
+
+
+def lines(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, bytes]]:
+    """Yield (stream id, record as JSON) in order of completion, after a stream id."""
+    batch: list[tuple[str, str]] = []
+
+    def _read() -> Iterator[tuple[str, bytes]]:
+        found = client.hmget(keys.records(crawl), [fingerprint for _, fingerprint in batch])
+        for (identifier, _), record in zip(batch, found, strict=True):
+            if record is not None:
+                yield identifier, record
+
+    for entry in entries(client, crawl, after):
+        batch.append(entry)
+        if len(batch) >= PAGE:
+            yield from _read()
+            batch.clear()
+    if batch:
+        yield from _read()
+
+
+def seen_fingerprints(client: redis.Redis, crawl: str, buckets: int) -> Iterator[str]:
+    """Yield the fingerprint of every admitted URL."""
+    for first in range(0, buckets, 2000):
+        with client.pipeline(transaction=False) as pipe:
+            for bucket in range(first, min(first + 2000, buckets)):
+                pipe.smembers(keys.seen(crawl, bucket))
+            for members in pipe.execute():
+                for member in members:
+                    yield member.decode()
+
+
+def unfinished_fingerprints(client: redis.Redis, crawl: str) -> Iterator[str]:
+    """Yield the fingerprint of every URL that waits or is leased; only meaningful while nothing moves."""
+    for queue in client.smembers(keys.queues(crawl)):
+        first = 0
+        while rows := client.lrange(queue, first, first + 999):
+            for row in rows:
+                yield _fingerprint(row)
+            first += 1000
+    for member, _ in client.zscan_iter(keys.delayed(crawl)):
+        yield _fingerprint(member)
+    for member in client.lrange(keys.suspects(crawl), 0, -1):
+        yield _fingerprint(member)
+    for lease in client.zrange(keys.leases(crawl), 0, -1):
+        held, kind = client.hmget(lease, "entries", "kind")
+        if held and kind == names.PAGE.encode():
+            for row in held.split(b"\n"):
+                yield _fingerprint(row)
+
+
+def _fingerprint(entry: bytes) -> str:
+    return str(urls.fingerprint(entry.rsplit(b" ", 1)[-1].decode()))

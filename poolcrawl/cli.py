@@ -1,0 +1,78 @@
+"""The `poolcrawl` command: one group, one place where errors become one line and an exit code.
+
+Exit codes: 0 finished; 1 finished, but nothing could be fetched, or `audit` or `doctor` found a violation; 2 bad usage
+or setting; 3 Redis or workers unreachable; 4 paused or stopped before the end; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from crawl.errors import PoolcrawlError
+# bench: from lab.command import bench
+from poolcrawl import __version__, crawling, inspecting
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="poolcrawl")
+def cli() -> None:
+    """Crawl the web with Celery workers whose pool is prefork, threads or gevent: a switch and a measurement.
+
+    \b
+    Try:  poolcrawl demo                       crawl the bundled website
+          CRAWL_POOL=gevent poolcrawl demo     the same on another pool
+          poolcrawl crawl https://example.com/ --depth 1
+    """
+
+
+for command in (
+    crawling.crawl,
+    crawling.demo,
+    crawling.worker,
+    inspecting.list_crawls,
+    inspecting.status,
+    inspecting.export,
+    inspecting.audit,
+    inspecting.doctor,
+    # bench,
+):
+    cli.add_command(command)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"poolcrawl: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run the command line; every expected error ends in one line on stderr."""
+    # A container's stop and a closed terminal are handled like Ctrl-C: leave a crawl that can be continued.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "poolcrawl"
+        _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", 2)
+    except (click.Abort, KeyboardInterrupt):
+        raise SystemExit(INTERRUPTED) from None
+    except PoolcrawlError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, less) has had enough; nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

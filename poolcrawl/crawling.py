@@ -1,0 +1,420 @@
+"""Verbs that do work: crawl, demo, worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from crawl import broker, connection, names, results, settings, urls
+from crawl.errors import CrawlExistsError, UsageError
+from crawl.frontier import Frontier
+from demo import SEED_URL
+from embedded.stack import Stack, attach
+from export import files
+from poolcrawl import summary
+from producer import seeds as seeding
+from producer.progress import ProgressDisplay
+from producer.pump import Pump
+from worker import command as worker_command
+from worker import pools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from crawl.records import CrawlOptions
+    from crawl.settings import Settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+#: What a demo crawl freezes: no delay and short timeouts, so that its misbehaving pages end within a minute.
+_DEMO = {
+    "scope": "domain",
+    "delay_s": 0.0,
+    "connect_timeout_s": 2.0,
+    "read_timeout_s": 2.0,
+    "total_timeout_s": 4.0,
+    "max_attempts": 2,
+}
+
+
+class Plan(msgspec.Struct):
+    """What one run of `crawl` or `demo` was asked for."""
+
+    settings: Any
+    name: str | None
+    seeds: list[str]
+    #: Options given on the command line, by their name in CrawlOptions.
+    given: dict[str, Any]
+    output: str | None = None
+    format_name: str = "jsonl"
+    as_json: bool = False
+    pool: str | None = None
+    concurrency: int | None = None
+    workers: int | None = None
+    demo: bool = False
+    stay: bool = False
+    latency: float | None = None
+    allow: tuple[str, ...] = ()
+    resolve: tuple[str, ...] = ()
+
+
+def say(text: str) -> None:
+    """Print one line for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _crawl_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _NAME.fullmatch(value):
+        message = f"'{value}': use letters, digits, '.', '_' and '-' (at most 64)"
+        raise click.BadParameter(message)
+    return value
+
+
+def _pool_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    value = "threads" if value == "thread" else value
+    if value is not None and value not in pools.TABLE:
+        message = f"'{value}' is no pool; choose one of {', '.join(pools.TABLE)}"
+        raise click.BadParameter(message)
+    return value
+
+
+def _resolves(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            settings.check_resolve(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return values
+
+
+def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    import ipaddress
+
+    for value in values:
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            message = f"'{value}' is no address or network; write it as 10.0.0.0/8 or 127.0.0.1"
+            raise click.BadParameter(message) from None
+    return values
+
+
+def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable summary as the last line of stdout."),
+        click.option("--workers", type=click.IntRange(1, 1000), help="Worker processes of the embedded stack."),
+        click.option("--concurrency", type=click.IntRange(1, 10_000), help="Slots per worker process."),
+        click.option("--pool", callback=_pool_name, help="prefork, threads, gevent or solo (embedded stack)."),
+        click.option("--name", callback=_crawl_name, help="Name of the crawl; an existing one is continued."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(
+    epilog="Example: poolcrawl crawl https://example.com/ --depth 2 --delay 0.5 --output pages.jsonl",
+)
+@click.argument("url", nargs=-1)
+@click.option("--seeds", "seeds_file", help="File with one URL per line ('-': standard input).")
+@click.option("--depth", type=click.IntRange(min=0), help="Links to follow from a seed; 0 = only the seeds.")
+@click.option("--max-pages", type=click.IntRange(min=1), help="Most URLs to admit.")
+@click.option("--scope", type=click.Choice(["host", "domain", "prefix", "any"]), help="Which links belong [host].")
+@click.option("--include", multiple=True, help="Only URLs that match this regular expression (RE2).")
+@click.option("--exclude", multiple=True, help="No URLs that match this regular expression (RE2).")
+@click.option("--delay", "delay_s", type=click.FloatRange(0, 3600), help="Seconds between requests to a host [1].")
+@click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
+@click.option("--allow-address", multiple=True, callback=_addresses, help="Private network that may be fetched (CIDR).")
+@click.option("--resolve", multiple=True, callback=_resolves, help="NAME:PORT=ADDRESS:PORT instead of DNS, as curl has it.")
+@click.option("--output", help="File for the page records.")
+@click.option("--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True)
+@_worker_options
+@click.pass_context
+def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | None, **options: Any) -> int:
+    """Submit a crawl and follow it until it ends; without URLs, continue the one called --name."""
+    own = settings.load()
+    found = seeding.from_arguments(url)
+    if seeds_file is not None:
+        found = list(dict.fromkeys([*found, *seeding.from_file(seeds_file, say)]))
+    if not found and options["name"] is None:
+        message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
+        raise UsageError(message)
+    given = {
+        name: options[name]
+        for name in ("depth", "max_pages", "scope", "include", "exclude", "delay_s", "robots")
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    urls.compile_patterns((*options["include"], *options["exclude"]))
+    if options["output"]:
+        files.check_writable(options["output"])
+    plan = Plan(
+        settings=own,
+        name=options["name"],
+        seeds=found,
+        given=given,
+        output=options["output"],
+        format_name=options["format_name"],
+        as_json=options["as_json"],
+        pool=options["pool"],
+        concurrency=options["concurrency"],
+        workers=options["workers"],
+        allow=options["allow_address"],
+        resolve=options["resolve"],
+    )
+    return run(plan)
+
+
+@click.command(epilog="Example: poolcrawl demo --pool gevent --stay")
+@click.option("--stay", is_flag=True, help="Keep Flower and the site up afterwards, until Ctrl-C (embedded stack).")
+@click.option("--latency", type=click.FloatRange(0, 100), help="Scale of the site's latencies; 0 removes them (embedded).")
+@_worker_options
+def demo(**options: Any) -> int:
+    """Crawl the bundled website, with Flower to watch it.
+
+    Starts a new crawl, unless --name names one. With CRAWL_REDIS_URL set (containers), an unfinished demo crawl is
+    continued.
+    """
+    plan = Plan(settings=settings.load(), seeds=[SEED_URL], given={}, demo=True, **options)
+    return run(plan)
+
+
+@click.command(epilog="Example: CRAWL_REDIS_URL=redis://localhost:6379/0 CRAWL_POOL=gevent poolcrawl worker")
+def worker() -> None:
+    """Run one Celery worker; its pool, slots and queues come from CRAWL_POOL, CRAWL_CONCURRENCY, CRAWL_QUEUES."""
+    own = settings.load()
+    address = own.redis_address()
+    if address is None:
+        message = "CRAWL_REDIS_URL is not set; a worker needs a running Redis (`poolcrawl crawl` starts its own workers)"
+        raise UsageError(message)
+    connection.check(connection.connect(address), address)
+    worker_command.become(own)
+
+
+def run(plan: Plan) -> int:
+    """Carry out a plan with the Redis of CRAWL_REDIS_URL, or with a private stack; return the exit code."""
+    own: Settings = plan.settings
+    if plan.name is None:
+        plan.name = _new_name(plan)
+        named = False
+    else:
+        named = True
+    if plan.pool:
+        pools.check_installed(pools.TABLE[plan.pool])
+    address = own.redis_address()
+    if address is not None:
+        client = connection.connect(address)
+        connection.check(client, address)
+        if plan.demo and not named:
+            plan.name = _unfinished_demo(client) or plan.name
+        with connection.explained(address):
+            return _follow(plan, client, address, stack=None)
+    if named and not plan.seeds:
+        # Before anything is started: a wrong name is told at once.
+        with attach(own) as private:
+            results.resolve(connection.connect(private), plan.name)
+    pools.check_installed(pools.TABLE[plan.pool or own.pool])
+    stack = Stack(
+        own,
+        pool=plan.pool,
+        concurrency=plan.concurrency,
+        workers=plan.workers,
+        flower=plan.demo,
+        site=plan.demo,
+        events=own.events if own.events is not None else plan.demo,
+        allow_addresses=(*own.allow_addresses, *plan.allow),
+        resolve=(*own.resolve, *plan.resolve),
+        site_options=() if plan.latency is None else ("--latency", str(plan.latency)),
+        say=say,
+    )
+    with stack:
+        client = connection.connect(stack.redis_url)
+        code = _follow(plan, client, stack.redis_url, stack=stack)
+        if plan.stay:
+            _stay(stack)
+        return code
+
+
+def _new_name(plan: Plan) -> str:
+    prefix = "demo" if plan.demo else "crawl"
+    return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid() % 1000:03d}"
+
+
+def _unfinished_demo(client: redis.Redis) -> str | None:
+    """Return the newest demo crawl that has not ended."""
+    for name in reversed(results.crawls(client)):
+        stored = Frontier(client, name).options()
+        if stored is not None and stored[0].demo and stored[3] == names.RUNNING:
+            return name
+    return None
+
+
+def _options(plan: Plan) -> CrawlOptions:
+    own: Settings = plan.settings
+    if plan.demo:
+        agent = f"{own.user_agent[:-1]}; crawl {plan.name})" if own.user_agent.endswith(")") else own.user_agent
+        return own.options(seeds=tuple(plan.seeds), user_agent=agent, demo=True, **_DEMO)
+    return own.options(
+        seeds=tuple(plan.seeds),
+        resolve=plan.resolve,
+        allow_addresses=plan.allow or None,
+        **plan.given,
+    )
+
+
+def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
+    """Make or continue the crawl; return its options and state.
+
+    Raises UnknownCrawlError, or CrawlExistsError when options differ from those the crawl was made with.
+    """
+    stored = frontier.options()
+    if stored is None and not plan.seeds:
+        raise results.unknown(frontier.client, frontier.crawl)
+    if stored is None:
+        made, options, state = frontier.create(_options(plan))
+        if made:
+            return options, state
+    else:
+        options, _, _, state = stored
+    for name, value in plan.given.items():
+        if getattr(options, name) != value:
+            shown = name.removesuffix("_s").replace("_", "-")
+            message = (
+                f"crawl '{frontier.crawl}' was made with --{shown} {getattr(options, name)}, not {value}; "
+                "leave the option out to continue it, or choose another --name"
+            )
+            raise CrawlExistsError(message)
+    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in options.seeds]
+    if new:
+        options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
+        frontier.reopen(options)
+        state = names.RUNNING
+    return options, state
+
+
+def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | None) -> int:
+    """Submit the crawl, pump it to its end, and say what came of it."""
+    assert plan.name is not None
+    frontier = Frontier(client, plan.name)
+    options, state = _submit(plan, frontier)
+    flower = _flower_line(stack)
+    if flower and plan.demo:
+        say(flower)
+    if state == names.FINISHED:
+        say(f"crawl '{plan.name}' is finished already; nothing is left to do")
+        return _end(plan, client, options, flower, stack)
+    say(_first_line(plan.name, options, stack))
+    app = broker.make_app(address)
+    with ProgressDisplay(client, plan.name) as display:
+        if stack is not None:
+            stack.say = display.say
+
+        def watch() -> None:
+            if stack is not None:
+                stack.watch()
+            display.tick()
+
+        pump = Pump(
+            client,
+            app,
+            frontier,
+            options,
+            watch=watch,
+            say=display.say,
+            memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
+        )
+        try:
+            now = client.time()
+            seeding.admit(frontier, options, now[0] * 1000 + now[1] // 1000)
+            state = pump.run()
+        except KeyboardInterrupt:
+            verb = "demo" if options.demo else "crawl"
+            display.say(
+                f"interrupted; '{plan.name}' is kept and continues with `{_command()} {verb} --name {plan.name}`"
+            )
+            raise
+    if state != names.FINISHED:
+        say(f"crawl '{plan.name}' is {state}; continue it with `{_command()} crawl --name {plan.name}`")
+        return 4
+    return _end(plan, client, options, flower, stack)
+
+
+def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
+    depth = "no depth limit" if options.depth is None else f"depth {options.depth}"
+    pages = "no page limit" if options.max_pages is None else f"at most {options.max_pages} pages"
+    workers = f"; {stack.workers} x {stack.pool} worker" if stack is not None else ""
+    return (
+        f"crawl '{name}': scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
+        f"robots {options.robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
+    )
+
+
+def _command() -> str:
+    """Return how the person calls poolcrawl where this process runs."""
+    return "docker compose run --rm producer" if os.environ.get("POOLCRAWL_IN_COMPOSE") else "poolcrawl"
+
+
+def _flower_line(stack: Stack | None) -> str | None:
+    if stack is not None:
+        if stack.flower_url is None:
+            return None
+        return f"Flower: {stack.flower_url} user {stack.flower_user} password {stack.flower_password}"
+    if os.environ.get("FLOWER_PORT") and os.environ.get("FLOWER_USER"):
+        return (
+            f"Flower: http://127.0.0.1:{os.environ['FLOWER_PORT']}/ user {os.environ['FLOWER_USER']} "
+            "password: `make flower-password`"
+        )
+    return None
+
+
+def _end(
+    plan: Plan, client: redis.Redis, options: CrawlOptions, flower: str | None, stack: Stack | None
+) -> int:
+    """Print the summary, write the output file, name the next commands; return the exit code."""
+    assert plan.name is not None
+    status = results.status(client, plan.name)
+    for text in summary.lines(status):
+        say(text)
+    say("three of its records:")
+    for text in summary.samples(client, plan.name):
+        say(f"  {text}")
+    written = None
+    if plan.output:
+        written = files.to_file(client, plan.name, plan.format_name, plan.output)
+        say(f"{written} records in {plan.output}")
+        if os.environ.get("POOLCRAWL_IN_COMPOSE"):
+            say(f"copy it out: docker compose cp producer:{os.path.abspath(plan.output)} .")
+    own: Settings = plan.settings
+    used = stack.pool if stack is not None else own.pool
+    other = "gevent" if used != "gevent" else "threads"
+    say("next:")
+    if stack is None and os.environ.get("POOLCRAWL_IN_COMPOSE"):
+        say(f"  {_command()} export {plan.name} > pages.jsonl")
+        say(f"  CRAWL_POOL={other} docker compose up")
+    else:
+        say(f"  poolcrawl export {plan.name} --output pages.jsonl")
+        say(f"  CRAWL_POOL={other} poolcrawl {'demo' if options.demo else 'crawl URL'}")
+    if flower:
+        say(flower)
+    if plan.as_json:
+        print(json.dumps(summary.as_dict(status, output=plan.output, written=written)), flush=True)
+    fetched = status.outcomes.get("ok", 0) + status.outcomes.get("redirect", 0) + status.reasons.get("content_type", 0)
+    return 0 if fetched else 1
+
+
+def _stay(stack: Stack) -> None:
+    say("Flower and the site stay up until Ctrl-C")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            stack.watch()
+            time.sleep(0.5)
+

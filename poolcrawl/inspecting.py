@@ -1,0 +1,118 @@
+"""Verbs that read: list, status, export, audit, doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from crawl import connection, results, settings
+from embedded.stack import attach
+from export import files
+from poolcrawl import audit as auditing
+from poolcrawl import checkup, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+
+@contextlib.contextmanager
+def reading(own: settings.Settings) -> Iterator[redis.Redis]:
+    """Yield a client of the Redis a person means: CRAWL_REDIS_URL, else that of the state directory."""
+    address = own.redis_address()
+    if address is not None:
+        client = connection.connect(address)
+        with connection.explained(address):
+            client.ping()
+            yield client
+        return
+    with attach(own) as private:
+        yield connection.connect(private)
+
+
+@click.command("list", epilog="Example: poolcrawl list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def list_crawls(*, as_json: bool) -> None:
+    """List all crawls, oldest first."""
+    with reading(settings.load()) as client:
+        found = [results.status(client, name) for name in results.crawls(client)]
+    if as_json:
+        for one in found:
+            print(json.dumps(summary.as_dict(one)))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("crawl", "state", "pages", "admitted", "seconds"):
+        table.add_column(column, justify="left" if column in ("crawl", "state") else "right")
+    for one in found:
+        table.add_row(one.crawl, one.state, str(one.done), str(one.admitted), f"{one.elapsed_s:.1f}")
+    Console(highlight=False).print(table)
+
+
+@click.command(epilog="Example: poolcrawl status demo-1 --json")
+@click.argument("crawl", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(crawl: str | None, *, as_json: bool) -> None:
+    """Show how far a crawl is (default: the newest)."""
+    with reading(settings.load()) as client:
+        found = results.status(client, results.resolve(client, crawl))
+    if as_json:
+        print(json.dumps(summary.as_dict(found, paused_by=found.paused_by, done_share=round(found.done_share, 4))))
+    else:
+        print("\n".join(summary.lines(found)))
+
+
+@click.command(epilog="Example: poolcrawl export demo-1 --output pages.jsonl")
+@click.argument("crawl", required=False)
+@click.option("--output", default="-", show_default="standard output", help="File to write; continued if it was begun.")
+@click.option("--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True)
+def export(crawl: str | None, output: str, format_name: str) -> None:
+    """Write a crawl's page records (default: of the newest), one JSON object per line."""
+    own = settings.load()
+    if output != "-":
+        files.check_writable(output)
+    with reading(own) as client:
+        name = results.resolve(client, crawl)
+        if output == "-":
+            files.to_stream(client, name, format_name, sys.stdout.buffer)
+        else:
+            count = files.to_file(client, name, format_name, output)
+            print(f"{count} records of '{name}' in {output}", file=sys.stderr)
+
+
+@click.command(epilog="Example: poolcrawl audit demo-1 --json")
+@click.argument("crawl", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line at the end.")
+def audit(crawl: str | None, *, as_json: bool) -> int:
+    """Check that every admitted URL has exactly one record; exit 1 when not (default: the newest crawl)."""
+    with reading(settings.load()) as client:
+        found = auditing.audit(client, results.resolve(client, crawl))
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        verdict = "clean" if found.clean else "NOT CLEAN"
+        unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
+        print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
+        print(f"  missing {found.missing}, duplicate {found.duplicate}, kept out by a cap {found.capped}")
+        print(f"  digest {found.digest}")
+    return 0 if found.clean else 1
+
+
+@click.command(epilog="Example: CRAWL_REDIS_URL=redis://localhost:6379/0 poolcrawl doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line at the end.")
+def doctor(*, as_json: bool) -> int:
+    """Check this machine, the settings, Redis and the workers; exit 1 when something is wrong."""
+    found = checkup.run(settings.load())
+    if as_json:
+        print(json.dumps([msgspec.structs.asdict(one) for one in found]))
+    else:
+        for one in found:
+            print(f"{'ok  ' if one.ok else 'FAIL'} {one.what}: {one.found}{'' if one.ok else f' -> {one.remedy}'}")
+    return 0 if all(one.ok for one in found) else 1

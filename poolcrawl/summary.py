@@ -1,0 +1,75 @@
+"""What a crawl says when it ends: numbers by outcome and reason, sample records, the next commands."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from crawl import results
+
+if TYPE_CHECKING:
+    import redis
+
+    from crawl.results import Status
+
+#: Fields of a sample record, those a newcomer wants to see first.
+_SHOWN = ("url", "outcome", "reason", "status", "title", "depth", "fetch_ms", "pool", "slot", "worker")
+
+
+def as_dict(status: Status, **more: Any) -> dict[str, Any]:
+    """Return the machine-readable summary (`--json`)."""
+    return {
+        "crawl": status.crawl,
+        "state": status.state,
+        "pages": status.done,
+        "admitted": status.admitted,
+        "waiting": status.waiting,
+        "leased": status.leased,
+        "outcomes": status.outcomes,
+        "reasons": status.reasons,
+        "refused": status.refused,
+        "elapsed_s": round(status.elapsed_s, 3),
+        "pages_per_s": round(status.done / status.elapsed_s, 2),
+        **more,
+    }
+
+
+def lines(status: Status) -> list[str]:
+    """Return a crawl's state for people."""
+    ended = "" if status.state != "running" or not status.paused_by else f", paused: {status.paused_by}"
+    text = [
+        f"{status.crawl}: {status.state}{ended}; {status.done} of {status.admitted} pages done "
+        f"({status.done_share:.0%}) in {status.elapsed_s:.1f} s, {status.done / status.elapsed_s:.1f} pages/s"
+    ]
+    if status.waiting or status.leased:
+        text.append(f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}")
+    for outcome, count in status.outcomes.items():
+        text.append(f"  {outcome:<9}{count:>7}")
+    if status.reasons:
+        reasons = ", ".join(f"{name} {count}" for name, count in status.reasons.items())
+        text.append(f"  reasons: {reasons}")
+    if status.refused:
+        refused = ", ".join(f"{name} {count}" for name, count in status.refused.items())
+        text.append(f"  links not admitted: {refused}")
+    if status.losses:
+        text.append(f"  URLs charged with a lost worker: {status.losses}")
+    return text
+
+
+def samples(client: redis.Redis, crawl: str, count: int = 3) -> list[str]:
+    """Return a few records in short form: the first of each outcome, then the first ones."""
+    first: dict[str, dict[str, Any]] = {}
+    others = []
+    for _, line in results.lines(client, crawl):
+        record = json.loads(line)
+        if record["outcome"] not in first:
+            first[record["outcome"]] = record
+        elif len(others) < count:
+            others.append(record)
+        if len(first) >= count and len(others) >= count:
+            break
+    chosen = [*first.values(), *others][:count]
+    return [
+        json.dumps({name: record[name] for name in _SHOWN if record.get(name) is not None}, ensure_ascii=False)
+        for record in chosen
+    ]

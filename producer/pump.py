@@ -1,0 +1,232 @@
+"""The pump: leases what is due, sends it, looks after overdue leases, and knows when a crawl has ended.
+
+It never polls: it sleeps until a worker's report wakes it, until the next URL is due, or for a second. No waiting URL
+is ever in the broker.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import redis
+
+from crawl import keys, names
+from crawl.broker import Sender
+from crawl.errors import StoppedError, UnavailableError
+from producer import fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from celery import Celery
+
+    from crawl.frontier import Frontier, Leased
+    from crawl.records import CrawlOptions
+
+log = logging.getLogger(__name__)
+
+#: How long a pump's mark lasts without renewal; the next owner waits as long.
+OWNER_S = 10.0
+#: Longest sleep without looking.
+NAP_S = 1.0
+#: Seconds to wait for the first worker.
+WORKER_WAIT_S = 10.0
+#: Seconds Redis may be away before the crawl is left for later.
+REDIS_AWAY_S = 120.0
+#: Seconds between two looks at workers and memory.
+LOOK_S = 1.0
+#: Share of the memory limit above which nothing new is leased; the rest is kept for the window's completions.
+MEMORY_SHARE = 0.9
+#: Seconds without any lease in flight above that limit before the crawl stops.
+MEMORY_STALL_S = 10.0
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+_KEEP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+
+
+class Pump:
+    """Serves one crawl until it ends. `watch` is called at least every second, and may raise to stop."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        app: Celery,
+        frontier: Frontier,
+        options: CrawlOptions,
+        *,
+        watch: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda _: None,
+        memory_limit_bytes: int | None = None,
+        worker_wait_s: float = WORKER_WAIT_S,
+    ) -> None:
+        self._client = client
+        self._frontier = frontier
+        self._crawl = frontier.crawl
+        self._options = options
+        self._sender = Sender(app, self._crawl, options.pipeline)
+        self._watch = watch
+        self._say = say
+        self._memory_limit = memory_limit_bytes
+        self._worker_wait_s = worker_wait_s
+        self._token = secrets.token_hex(8)
+        self._workers: list[fleet.Worker] = []
+        self._looked_at = 0.0
+        self._kept_at = 0.0
+        self._reap_at = time.monotonic() + options.lease_s
+        self._alone_since: float | None = None
+        self._full_since: float | None = None
+
+    def run(self) -> str:
+        """Pump until the crawl ends or is paused; return its state.
+
+        Raises UnavailableError when no worker appears or Redis stays away, StoppedError when Redis is full.
+        """
+        self._own()
+        try:
+            self._wait_for_worker()
+            while True:
+                state = self._survive(self._turn)
+                if state is not None:
+                    return state
+        finally:
+            try:
+                self._client.eval(_RELEASE, 1, keys.pump(self._crawl), self._token)
+            except redis.RedisError as error:
+                log.debug("the pump's mark expires by itself: %s", error)
+            self._sender.close()
+
+    def _own(self) -> None:
+        """Take the mark of the crawl's pump, waiting for a dead owner's to expire."""
+        told = False
+        while not self._client.set(keys.pump(self._crawl), self._token, nx=True, px=int(OWNER_S * 1000)):
+            if not told:
+                self._say(f"another producer pumps '{self._crawl}'; waiting until it ends or its mark expires")
+                told = True
+            self._watch()
+            time.sleep(0.25)
+            state = self._frontier.options()
+            if state is not None and state[3] != names.RUNNING:
+                return
+        self._kept_at = time.monotonic()
+
+    def _wait_for_worker(self) -> None:
+        """Raise UnavailableError unless every stage has a live worker within `worker_wait_s`."""
+        until = time.monotonic() + self._worker_wait_s
+        while True:
+            self._workers = fleet.alive(self._client)
+            missing = fleet.missing_stage(self._workers)
+            if missing is None:
+                return
+            self._watch()
+            if time.monotonic() > until:
+                what = "no worker is alive" if not self._workers else f"no live worker serves the queue '{missing}'"
+                message = (
+                    f"{what} after {self._worker_wait_s:.0f} s; start one with `poolcrawl worker` "
+                    "(or `docker compose up worker`) on the same CRAWL_REDIS_URL"
+                )
+                raise UnavailableError(message)
+            time.sleep(0.1)
+
+    def _survive(self, step: Callable[[], str | None]) -> str | None:
+        """Run a step through outages of Redis. Raises UnavailableError after `REDIS_AWAY_S` of them."""
+        since: float | None = None
+        while True:
+            try:
+                return step()
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+                now = time.monotonic()
+                if since is None:
+                    since = now
+                    self._say(f"Redis is away ({error}); waiting")
+                if now - since > REDIS_AWAY_S:
+                    message = f"Redis has been away for {REDIS_AWAY_S:.0f} s; the crawl is kept, continue it later"
+                    raise UnavailableError(message) from None
+                # Renewals failed as well meanwhile: give every worker one lease's time to renew.
+                self._reap_at = time.monotonic() + self._options.lease_s
+                self._watch()
+                time.sleep(0.5)
+
+    def _turn(self) -> str | None:
+        """Look once: send what is due, or sleep. Return a state when the crawl is not running any more."""
+        self._watch()
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_S:
+            self._looked_at = now
+            self._look()
+        if now - self._kept_at >= OWNER_S / 3:
+            self._keep()
+        if now >= self._reap_at:
+            self._reap()
+        slots = fleet.fetch_slots(self._workers)
+        window = self._options.window or max(2, 2 * slots)
+        if self._full_since is not None:
+            window = 0
+        leased = self._frontier.lease(self._options, window=window, slots=slots)
+        self._sender.fetch(leased.batches)
+        if leased.state != names.RUNNING:
+            return leased.state
+        if leased.ended:
+            state = self._frontier.finish()
+            return state if state != names.RUNNING else None
+        if not leased.batches:
+            self._nap(leased)
+        return None
+
+    def _nap(self, leased: Leased) -> None:
+        nap_s = NAP_S
+        if leased.next_ms is not None:
+            # A window that is full is opened by a report, not by time.
+            due_s = (leased.next_ms - leased.now_ms) / 1000
+            nap_s = min(NAP_S, max(0.005, due_s)) if due_s > 0 else NAP_S
+        self._client.blpop([keys.wake(self._crawl)], timeout=nap_s)
+
+    def _look(self) -> None:
+        self._workers = fleet.alive(self._client)
+        missing = fleet.missing_stage(self._workers)
+        if missing is None:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = time.monotonic()
+            self._say("no worker is alive; the crawl goes on when one is back")
+        self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        info = self._client.info("memory")
+        limit = self._memory_limit or int(info.get("maxmemory") or 0)
+        if not limit or int(info["used_memory"]) < limit * MEMORY_SHARE:
+            if self._full_since is not None:
+                self._client.hdel(keys.crawl(self._crawl), "paused_by")
+            self._full_since = None
+            return
+        if self._full_since is None:
+            self._full_since = time.monotonic()
+            self._client.hset(keys.crawl(self._crawl), "paused_by", "memory")
+            self._say(
+                f"paused: memory. Redis holds {int(info['used_memory']) // 2**20} MB of {limit // 2**20} MB; "
+                "export and delete old crawls, or raise maxmemory or CRAWL_MAX_REDIS_MB"
+            )
+        elif (
+            time.monotonic() - self._full_since > MEMORY_STALL_S and not self._client.zcard(keys.leases(self._crawl))
+        ):
+            message = (
+                f"paused: memory. Redis is full ({limit // 2**20} MB); raise maxmemory or CRAWL_MAX_REDIS_MB, "
+                f"then continue with `poolcrawl crawl --name {self._crawl}`"
+            )
+            raise StoppedError(message)
+
+    def _keep(self) -> None:
+        self._kept_at = time.monotonic()
+        if not self._client.eval(_KEEP, 1, keys.pump(self._crawl), self._token, int(OWNER_S * 1000)):
+            # Frozen past its mark, or Redis forgot it: take it again, or wait for who has it now.
+            self._own()
+
+    def _reap(self) -> None:
+        fetch, parse, reclaimed = self._frontier.reap(self._options)
+        self._sender.fetch(fetch)
+        self._sender.parse(parse)
+        if reclaimed:
+            self._say(f"took back {reclaimed} URLs from workers that went silent")
+        self._reap_at = time.monotonic() + min(5.0, self._options.lease_s / 6)

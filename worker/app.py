@@ -1,0 +1,71 @@
+"""The Celery app of a worker process; `poolcrawl worker` starts it as `celery --app worker.app:app worker --pool ...`.
+
+Importing this module under the gevent pool happens after Celery has patched the standard library, because the pool's
+name stands in argv.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from celery import signals
+
+from crawl import settings
+from crawl.broker import make_app
+from crawl.errors import PoolcrawlError, UnavailableError
+from worker import drain, heartbeat, pools, tasks
+
+
+def _make() -> Any:
+    own = settings.load()
+    url = own.redis_address()
+    if url is None:
+        message = "CRAWL_REDIS_URL is not set; a worker needs a running Redis"
+        raise UnavailableError(message)
+    pool = pools.TABLE[own.pool]
+    slots = own.concurrency or pool.default_concurrency()
+    made = make_app(url, slots=slots, events=bool(own.events))
+    tasks.register(made)
+    made.steps["consumer"].add(heartbeat.HeartbeatFile)
+    return made
+
+
+def _check(sender: Any = None, **_: Any) -> None:
+    """Refuse to run as another pool than the settings say, or as a gevent that is not patched."""
+    pool = pools.TABLE[settings.load().pool]
+    running = sender.pool_cls.__module__
+    if running != pool.celery_module:
+        actual = next((row.name for row in pools.TABLE.values() if row.celery_module == running), running)
+        fault: str | None = (
+            f"CRAWL_POOL={pool.name}, but Celery was started with the pool {actual}; start workers with `poolcrawl worker`"
+        )
+        if actual in pools.TABLE:
+            fault = pools.TABLE[actual].fault() or fault
+    else:
+        fault = pool.fault()
+    if fault:
+        print(f"poolcrawl worker: {fault}", file=sys.stderr, flush=True)
+        raise SystemExit(2)
+
+
+def _ready(sender: Any = None, **_: Any) -> None:
+    heartbeat.announce(sender.hostname)
+
+
+def _ending(**_: Any) -> None:
+    drain.begin()
+
+
+try:
+    app = _make()
+except PoolcrawlError as error:
+    print(f"poolcrawl worker: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(error.exit_code) from None
+
+# Weak references would let these go at once.
+signals.worker_init.connect(_check, weak=False)
+signals.worker_ready.connect(_ready, weak=False)
+signals.worker_shutting_down.connect(_ending, weak=False)
+logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -1,0 +1,92 @@
+"""Signs of life: a key in Redis that the pump counts slots from, and a file for the container's health check.
+
+The file is touched from the consumer loop, so it grows old when that loop hangs. The key is written by a thread: in
+the solo pool a task blocks the loop, and a busy worker is not a dead one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import redis
+from celery import bootsteps
+from celery.worker import state
+
+from crawl import connection, keys, settings
+from worker import drain, pools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two signs of life; the key expires after three.
+PERIOD_S = 2.0
+
+
+class HeartbeatFile(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Touches CRAWL_HEARTBEAT_FILE from the consumer's timer."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._entry: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Begin, after every (re)connection."""
+        path = settings.load().heartbeat_file
+        if path is not None:
+            _touch(path)
+            self._entry = consumer.timer.call_repeatedly(PERIOD_S, _touch, (path,))
+
+    def stop(self, consumer: Any) -> None:
+        """End, before every reconnection."""
+        if self._entry is not None:
+            self._entry.cancel()
+
+
+def _touch(path: Path) -> None:
+    path.touch()
+
+
+def announce(name: str) -> None:
+    """Write `poolcrawl:worker:<name>` every `PERIOD_S` seconds, from now on, in a thread of its own."""
+    threading.Thread(target=_announce, args=(name,), name="heartbeat", daemon=True).start()
+
+
+def _announce(name: str) -> None:
+    own = settings.load()
+    client = connection.connect(own.redis_address() or "", connections=2)
+    pool = pools.TABLE[own.pool]
+    slots = own.concurrency or pool.default_concurrency()
+    expiry_ms = int(PERIOD_S * 3000)
+    while True:
+        try:
+            if drain.begun():
+                client.zrem(keys.workers(), name)
+                return
+            seconds, micros = client.time()
+            now_ms = seconds * 1000 + micros // 1000
+            with client.pipeline(transaction=True) as pipe:
+                pipe.hset(
+                    keys.worker(name),
+                    mapping={
+                        "pool": own.pool,
+                        "slots": slots,
+                        "queues": ",".join(own.queues),
+                        "busy": len(state.active_requests),
+                        "pid": os.getpid(),
+                    },
+                )
+                pipe.pexpire(keys.worker(name), expiry_ms)
+                pipe.zadd(keys.workers(), {name: now_ms + expiry_ms})
+                pipe.zremrangebyscore(keys.workers(), "-inf", now_ms - 60_000)
+                pipe.execute()
+        except redis.RedisError as error:
+            log.warning("cannot write the heartbeat: %s", error)
+        time.sleep(PERIOD_S)

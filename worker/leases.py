@@ -1,0 +1,87 @@
+"""Keeps this process's leases alive: one thread, one Redis call for all of them.
+
+A lease that cannot be renewed in time is treated as lost locally, whatever Redis thinks: somebody else may hold its
+URLs by then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import redis
+
+from crawl import names
+from crawl.frontier import Renewal, renew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
+
+
+class Held:
+    """One lease this process holds, as last heard of."""
+
+    def __init__(self, renewal: Renewal) -> None:
+        self.renewal = renewal
+        self.state = names.RUNNING
+        self.good_until = time.monotonic() + renewal.lease_s
+
+    def usable(self) -> bool:
+        """Whether the crawl runs and the lease is still ours, as far as this process can know."""
+        return self.state == names.RUNNING and time.monotonic() < self.good_until
+
+
+class Renewer:
+    """Renews every registered lease each third of the shortest `lease_s`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._held: dict[tuple[str, str], Held] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def hold(self, renewal: Renewal) -> Held:
+        """Keep a lease alive until it is dropped."""
+        held = Held(renewal)
+        with self._lock:
+            self._held[renewal.crawl, renewal.lease] = held
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
+                self._thread.start()
+        return held
+
+    def drop(self, held: Held) -> None:
+        """Stop renewing a lease."""
+        with self._lock:
+            self._held.pop((held.renewal.crawl, held.renewal.lease), None)
+
+    def _pauses(self) -> Iterator[float]:
+        while True:
+            with self._lock:
+                shortest = min((held.renewal.lease_s for held in self._held.values()), default=30.0)
+            yield shortest / 3
+
+    def _run(self) -> None:
+        for pause in self._pauses():
+            self._changed.wait(pause)
+            with self._lock:
+                batch = list(self._held.values())
+            if batch:
+                self._renew(batch)
+
+    def _renew(self, batch: list[Held]) -> None:
+        asked = time.monotonic()
+        try:
+            states = renew(self._client, [held.renewal for held in batch])
+        except redis.RedisError as error:
+            log.warning("cannot renew %d leases: %s", len(batch), error)
+            return
+        for held, state in zip(batch, states, strict=True):
+            held.state = state
+            if state != "gone":
+                held.good_until = asked + held.renewal.lease_s

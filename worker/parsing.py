@@ -1,0 +1,259 @@
+"""A fetched batch becomes page records, retries and new links, and closes its lease in one call."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crawl import names, urls
+from crawl.errors import FetchError, UnknownCrawlError
+from crawl.frontier import Links, Renewal, Result, RobotsAnswer
+from crawl.records import FetchRequest, PageRecord, to_json
+from worker.parse import parse
+from worker.robots import Rules, product_token, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crawl.frontier import Loaded
+    from crawl.records import PageRef
+    from worker.process import Process, Terms
+
+log = logging.getLogger(__name__)
+
+#: First pause before another attempt; doubled each time, with full jitter.
+BACKOFF_FIRST_S = 1.0
+#: Longest pause before another attempt.
+BACKOFF_MOST_S = 300.0
+#: How long an answer about robots.txt counts (RFC 9309 section 2.4 allows a day) and how long a refusal for want of one.
+ROBOTS_FRESH_S = 24 * 3600
+ROBOTS_DENY_S = 3600
+#: Longest Crawl-delay that is obeyed as asked.
+CRAWL_DELAY_MOST_S = 60.0
+
+
+def parse_batch(
+    process: Process, crawl: str, lease: str, *, worker: str, bodies: Mapping[int, bytes] | None = None
+) -> int:
+    """Parse a fetched batch and complete it; return how many URLs it closed (0: somebody else did, or it is gone).
+
+    `bodies` are given where fetch and parse share a task; else they are read from Redis.
+    """
+    frontier = process.frontier(crawl)
+    try:
+        terms = process.terms(crawl)
+    except UnknownCrawlError:
+        return 0
+    loaded = frontier.load(lease, nonce=secrets.token_hex(8), options=terms.options, with_bodies=bodies is None)
+    if loaded is None:
+        return 0
+    terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
+    held = process.renewer.hold(Renewal(crawl, lease, loaded.host, loaded.nonce, terms.options.lease_s))
+    try:
+        work = _Parsing(process, crawl, terms, loaded, loaded.bodies if bodies is None else bodies, worker)
+        work.run()
+        closed, capped = frontier.complete(
+            lease,
+            work.results,
+            work.retries,
+            work.links,
+            options=terms.options,
+            scope_seeds=work.scope_seeds,
+            refused=work.refused,
+            robots=work.robots,
+        )
+    finally:
+        process.renewer.drop(held)
+    if not closed:
+        return 0
+    if not capped:
+        terms.remember(work.links.fingerprints)
+    return len(work.results) + len(work.retries)
+
+
+class _Parsing:
+    """The loop over one batch, and what it makes of it."""
+
+    def __init__(
+        self, process: Process, crawl: str, terms: Terms, loaded: Loaded, bodies: Mapping[int, bytes], worker: str
+    ) -> None:
+        options = terms.options
+        self.results: list[Result] = []
+        self.retries: list[tuple[FetchRequest, int]] = []
+        self.links = Links(finite=options.depth is not None, buckets=options.seen_buckets, known=terms.known)
+        self.scope_seeds: list[str] = []
+        self.refused: dict[str, int] = {}
+        self.robots: RobotsAnswer | None = None
+        self._process = process
+        self._crawl = crawl
+        self._options = options
+        self._scope = terms.scope(loaded.scope_seeds)
+        self._loaded = loaded
+        self._bodies = bodies
+        self._worker = worker
+        self._began = time.monotonic()
+
+    def _now_ms(self) -> int:
+        return self._loaded.now_ms + int((time.monotonic() - self._began) * 1000)
+
+    def run(self) -> None:
+        """Turn every reference into a record, a retry, or an answer about robots.txt."""
+        for ref in self._loaded.fetched.refs:
+            request = self._loaded.requests[ref.index]
+            if request.kind == names.ROBOTS:
+                self.robots = self._robots_answer(ref)
+            elif ref.transient and request.attempts + 1 < self._options.max_attempts:
+                self.retries.append(self._retry(request, ref))
+            else:
+                self._record(request, ref)
+
+    def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
+        if asked_s is not None:
+            return int(min(asked_s, self._options.max_hold_s) * 1000)
+        # Jitter spreads retries; nothing secret about it.
+        most_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempts)
+        return int(random.uniform(0, most_s) * 1000)  # noqa: S311
+
+    def _retry(self, request: FetchRequest, ref: PageRef) -> tuple[FetchRequest, int]:
+        again = msgspec.structs.replace(request, attempts=request.attempts + 1)
+        return again, self._now_ms() + self._pause_ms(request.attempts, ref.retry_after_s)
+
+    def _robots_answer(self, ref: PageRef) -> RobotsAnswer:
+        origin = self._loaded.origin
+        if ref.transient:
+            tried = self._process.frontier(self._crawl).robots_attempts(origin)
+            if tried + 1 < self._options.max_attempts:
+                return RobotsAnswer(origin=origin, retry_ms=self._pause_ms(tried, ref.retry_after_s))
+        body = self._bodies.get(ref.index, b"")
+        verdict = verdict_of(ref, body)
+        delay_s = 0.0
+        if verdict == "rules":
+            delay_s = Rules.from_text(body).crawl_delay(product_token(self._options.user_agent)) or 0.0
+        fresh_s = ROBOTS_DENY_S if verdict == "deny" else ROBOTS_FRESH_S
+        return RobotsAnswer(
+            origin=origin,
+            verdict=verdict,
+            body=body.decode("utf-8", "replace") if verdict == "rules" else "",
+            fresh_ms=fresh_s * 1000,
+            delay_ms=int(min(delay_s, CRAWL_DELAY_MOST_S) * 1000),
+        )
+
+    def _record(self, request: FetchRequest, ref: PageRef) -> None:
+        record = self._plain_record(request, ref)
+        if ref.outcome == "redirect":
+            self._redirect(request, ref, record)
+        elif ref.outcome == "ok":
+            self._read(request, ref, record)
+        record.parsed_at = _rfc3339(self._now_ms())
+        self.results.append(Result(request.url, request.depth, record.outcome, record.reason, to_json(record)))
+
+    def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
+        fetched = self._loaded.fetched
+        return PageRecord(
+            crawl=self._crawl,
+            url=request.url,
+            via=request.via,
+            parent=request.parent,
+            depth=request.depth,
+            attempts=request.attempts + (1 if ref.requested else 0),
+            outcome=ref.outcome,
+            reason=ref.reason,
+            detail=ref.detail,
+            status=ref.status,
+            content_type=ref.content_type,
+            charset=ref.charset,
+            bytes=ref.bytes,
+            sha256=ref.sha256,
+            etag=ref.etag,
+            last_modified=ref.last_modified,
+            queued_at=_rfc3339(request.queued_ms),
+            started_at=_rfc3339(ref.started_ms),
+            fetched_at=_rfc3339(ref.ended_ms),
+            fetch_ms=float(ref.ended_ms - ref.started_ms),
+            wait_ms=float(max(0, ref.started_ms - request.queued_ms)),
+            pool=fetched.pool,
+            slot=fetched.slot,
+            worker=fetched.worker,
+            parse_pool=self._process.pool.name,
+            parse_worker=self._worker,
+            lease=self._loaded.lease,
+        )
+
+    def _fail(self, record: PageRecord, reason: str, detail: str) -> None:
+        record.outcome = "failed"
+        record.reason = reason
+        record.detail = detail
+
+    def _redirect(self, request: FetchRequest, ref: PageRef, record: PageRecord) -> None:
+        """Admit a redirect's target like a link, at the same depth; every hop is judged on its own."""
+        location = ref.location or ""
+        target = urls.join(request.url, location)
+        if target is None:
+            self._fail(record, "scheme", f"redirects to '{location[:200]}', which is no http or https URL")
+            return
+        record.redirect_to = target
+        if target == request.url:
+            self._fail(record, "redirects", "redirects to itself")
+            return
+        if request.hops + 1 > self._options.max_redirects:
+            self._fail(record, "redirects", f"the chain is longer than {self._options.max_redirects} redirects")
+            return
+        scope = self._scope
+        if request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
+            # A seed may live elsewhere by now (http to https, apex to www): its new place joins the scope.
+            self.scope_seeds.append(target)
+            scope = urls.Scope(self._options, (*self._loaded.scope_seeds, *self.scope_seeds))
+            self._scope = scope
+        self._admit(scope, target, request, via=names.REDIRECT, depth=request.depth, hops=request.hops + 1)
+
+    def _admit(
+        self, scope: urls.Scope, target: str, request: FetchRequest, *, via: str, depth: int, hops: int
+    ) -> None:
+        refusal = scope.refusal(target, depth)
+        if refusal:
+            self.refused[refusal] = self.refused.get(refusal, 0) + 1
+            return
+        fingerprint = self.links.offer(target)
+        if fingerprint is not None:
+            admitted = FetchRequest(
+                url=target, depth=depth, via=via, parent=request.url, hops=hops, queued_ms=self._loaded.now_ms
+            )
+            self.links.put(fingerprint, admitted)
+
+    def _read(self, request: FetchRequest, ref: PageRef, record: PageRecord) -> None:
+        began = time.perf_counter()
+        body = self._bodies.get(ref.index)
+        if body is None:
+            self._fail(record, "error", "its body was gone when it was to be parsed")
+            log.error("no body for %s in lease %s", request.url, self._loaded.lease)
+            return
+        try:
+            document = parse(request.url, body, ref.content_type, ref.charset, self._options.max_links)
+        except FetchError as error:
+            self._fail(record, error.reason, error.detail)
+            return
+        except Exception as error:
+            log.exception("parsing %s", request.url)
+            self._fail(record, "parse", f"{type(error).__name__}: {error}")
+            return
+        record.charset = document.charset
+        record.title = document.title
+        record.description = document.description
+        record.canonical_link = document.canonical_link
+        record.lang = document.lang
+        record.text_length = document.text_length
+        record.links = document.links
+        for link in document.links:
+            self._admit(self._scope, link, request, via=names.LINK, depth=request.depth + 1, hops=0)
+        record.parse_ms = round((time.perf_counter() - began) * 1000, 3)
+
+
+def _rfc3339(ms: int) -> str:
+    """Return a Redis time as RFC 3339 UTC with milliseconds."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"

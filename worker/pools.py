@@ -1,0 +1,111 @@
+"""Every difference between the pools, in one table; nowhere else is a pool's name compared.
+
+Celery's own deadlines, drain and recycling differ by pool (docs/decisions/0001), so those of the crawler are its own
+and the same everywhere: a socket that knows its deadline, a drain flag that every slot reads, a lease per batch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crawl.errors import SettingError
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _nothing() -> str | None:
+    return None
+
+
+def _gevent_is_patched() -> str | None:
+    from gevent import monkey
+
+    unpatched = [name for name in ("socket", "ssl", "threading", "time") if not monkey.is_module_patched(name)]
+    if unpatched:
+        return (
+            f"the gevent pool runs unpatched ({', '.join(unpatched)}): every request would wait for the one before; "
+            "start it with `poolcrawl worker`, or with `--pool gevent` on celery's command line"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One row: what a pool is called, how it is chosen, and what differs because of it."""
+
+    #: What people write in CRAWL_POOL.
+    name: str
+    #: What Celery calls it; must stand in argv (gevent is patched from there only).
+    celery_name: str
+    #: Module of Celery's class, by which a worker recognises what it really runs.
+    celery_module: str
+    #: Slots when CRAWL_CONCURRENCY is unset.
+    default_concurrency: Callable[[], int]
+    #: Who keeps an HTTP session and its connections: every `process`, or every `thread`.
+    session_owner: str
+    #: What a slot is called in records.
+    slot: str
+    #: Package that must be installed, or None.
+    needs: str | None
+    #: Returns one sentence when a worker of this pool must not run as it is, else None.
+    fault: Callable[[], str | None]
+    #: How the total deadline of a request is enforced.
+    deadline: str = "socket timeouts that shrink with the time left"
+    #: How a worker ends on SIGTERM.
+    drain: str = "a flag shared by all slots: finish the request, hand back the rest"
+    #: How memory is recycled; none of Celery's ways works in every pool, so none is relied on.
+    recycling: str = "not yet: restart the worker; its leases are taken over"
+
+
+TABLE: dict[str, Pool] = {
+    pool.name: pool
+    for pool in (
+        Pool("prefork", "prefork", "celery.concurrency.prefork", _cores, "process", "process", None, _nothing),
+        Pool("threads", "threads", "celery.concurrency.thread", lambda: 32, "thread", "thread", None, _nothing),
+        Pool("gevent", "gevent", "celery.concurrency.gevent", lambda: 100, "process", "greenlet", "gevent", _gevent_is_patched),
+        Pool("solo", "solo", "celery.concurrency.solo", lambda: 1, "process", "process", None, _nothing),
+    )
+}
+
+
+def check_installed(pool: Pool) -> None:
+    """Raise SettingError when a pool's package is missing, with the remedy."""
+    if pool.needs and importlib.util.find_spec(pool.needs) is None:
+        message = (
+            f"CRAWL_POOL={pool.name} needs the package {pool.needs}, which is not installed here "
+            "(it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool)"
+        )
+        raise SettingError(message)
+
+
+class Slots:
+    """Numbers the slots of one process: whoever runs a task borrows the lowest free number."""
+
+    def __init__(self, label: str, offset: int = 0) -> None:
+        self._label = label
+        self._offset = offset
+        self._taken: set[int] = set()
+        self._lock = threading.Lock()
+
+    def borrow(self) -> tuple[int, str]:
+        """Return a number and its name in records, such as `thread-3`."""
+        with self._lock:
+            number = 1
+            while number in self._taken:
+                number += 1
+            self._taken.add(number)
+        return number, f"{self._label}-{number + self._offset}"
+
+    def give_back(self, number: int) -> None:
+        """Make a number free again."""
+        with self._lock:
+            self._taken.discard(number)
