@@ -202,8 +202,3 @@ def wake(name: str) -> str:
 def pump(name: str) -> str:
     """string, the owner's token, expiring: at most one pump serves a crawl."""
     return part(name, "pump")
-
-
-def cursor(name: str, consumer: str) -> str:
-    """string, last results id that an export to `consumer` (a file) has written. Written by export."""
-    return part(name, f"cursor:{consumer}")

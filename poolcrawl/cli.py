@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from crawl.errors import PoolcrawlError
-# bench: from lab.command import bench
+from lab.command import bench
 from poolcrawl import __version__, crawling, inspecting
 
 INTERRUPTED = 130
@@ -41,7 +41,7 @@ for command in (
     inspecting.export,
     inspecting.audit,
     inspecting.doctor,
-    # bench,
+    bench,
 ):
     cli.add_command(command)
 
