@@ -21,7 +21,7 @@ FEWEST_PAGES = 50
 MOST_PAGES = 200_000
 
 
-class Words(click.ParamType):
+class Words(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest releases
     """A comma-separated choice of words, each once, in the order given."""
 
     name = "list"
@@ -123,12 +123,16 @@ def bench(  # one parameter per option
         keep=keep,
     )
     result = benchmark.run(plan, say=lambda line: click.echo(line, err=True))
-    # A pipe has no width of its own, and a wrapped table cannot be read.
+    # A pipe has no width of its own, and a table that is cut cannot be read.
     console = Console(stderr=as_json)
     if not console.is_terminal:
-        console = Console(stderr=as_json, width=140)
-    console.print(table.of_trials(result.summaries))
-    console.print(table.of_marks(result.marks))
+        console = Console(stderr=as_json, width=100)
+    for part in (
+        table.of_speed(result.summaries),
+        table.of_cost(result.summaries),
+        table.of_marks(result.marks),
+    ):
+        console.print(part)
     if as_json:
         sys.stdout.write(json.dumps(result.row()) + "\n")
     return 0 if all(mark.held for mark in result.marks) else 1

@@ -75,7 +75,7 @@ def between(before: Counters, after: Counters) -> Traffic:
 
 def _logged(redis: Redis, info: Mapping[str, Any]) -> int | None:
     try:
-        entries = redis.execute_command("COMMANDLOG", "GET", "1", "large-request")  # type: ignore[no-untyped-call]
+        entries = redis.execute_command("COMMANDLOG", "GET", "1", "large-request")
     except ResponseError:
         return None
     unlogged = sum(int(info[name]["calls"]) for name in UNLOGGED if name in info)

@@ -87,6 +87,9 @@ def _keep_seen(client: redis.Redis) -> None:
     doomed = [key for key in client.scan_iter(count=_SLICE) if not key.startswith(prefix)]
     for first in range(0, len(doomed), _SLICE):
         client.delete(*doomed[first : first + _SLICE])
+    # Valkey frees large values in a thread of its own.
+    while int(client.info("memory")["lazyfree_pending_objects"]):
+        time.sleep(0.01)
 
 
 def _used(client: redis.Redis) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.table import Table
 
 from lab.measure import MEMORY_KIND
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from lab.trial import Summary
 
 _NONE = "-"
+#: Fits 80 characters, a terminal that nobody resized.
+_PLAIN: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -21,34 +24,39 @@ def number(value: float | None, digits: int = 0) -> str:
     return _NONE if value is None else f"{value:,.{digits}f}"
 
 
-def of_trials(summaries: list[Summary]) -> Table:
-    """Return the table of medians, in the order given."""
-    table = Table(title="medians, start of interpreters left out", title_style="bold")
-    table.add_column("trial")
-    for head in (
-        "pages/s",
-        "min-max",
-        "x Scrapy",
-        "CPU s/1000\nworkers",
-        "\nproducer",
-        "\nRedis",
-        "commands/page\nclients",
-        "\nscripts",
-        f"peak {MEMORY_KIND} MB\nworkers",
-        "\nlargest",
-        "\nproducer",
-        "\nRedis",
-    ):
-        table.add_column(head, justify="right", no_wrap=True)
+def of_speed(summaries: list[Summary]) -> Table:
+    """Return pages per second and CPU of each trial, in the order given."""
     peer = next((s.pages_s for s in summaries if s.name == SCRAPY), None)
-    for summary in summaries:
-        table.add_row(*_cells(summary, peer))
+    heads = ("pages/s", "min", "max", "x Scrapy", "workers", "producer", "Redis")
+    table = _table("pages per second; CPU seconds per 1000 pages (start of interpreters left out)", heads)
+    for s in summaries:
+        times = None if peer is None else s.pages_s / peer
+        rates = (number(s.pages_s), number(s.slowest), number(s.fastest), number(times, 1))
+        table.add_row(s.name, *rates, *(number(v, 2) for v in (s.worker_cpu, s.producer_cpu, s.redis_cpu)))
+    return table
+
+
+def of_cost(summaries: list[Summary]) -> Table:
+    """Return Redis commands per page and peak memory of each trial, in the order given."""
+    heads = ("clients", "scripts", "workers", "a worker", "producer", "Redis")
+    table = _table(f"Redis commands per page, by whom; peak {MEMORY_KIND} in MB", heads)
+    for s in summaries:
+        memory = (s.workers_mb, s.worker_mb, s.producer_mb, s.redis_mb)
+        table.add_row(s.name, number(s.commands, 2), number(s.script_calls, 1), *map(number, memory))
+    return table
+
+
+def _table(title: str, heads: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_style="bold", title_justify="left", **_PLAIN)
+    table.add_column("trial", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     return table
 
 
 def of_marks(marks: list[Mark]) -> Table:
     """Return the table of marks."""
-    table = Table(title="marks", title_style="bold")
+    table = Table(title="marks", title_style="bold", title_justify="left", **_PLAIN)
     table.add_column("mark")
     table.add_column("wanted", justify="right")
     table.add_column("measured", justify="right")
@@ -59,22 +67,3 @@ def of_marks(marks: list[Mark]) -> Table:
         style = None if mark.held else "bold red"
         table.add_row(mark.what, f"{sign} {mark.limit:g}", number(mark.value, 2), held, style=style)
     return table
-
-
-def _cells(summary: Summary, peer: float | None) -> list[str]:
-    times = None if peer is None else summary.pages_s / peer
-    return [
-        summary.name,
-        number(summary.pages_s),
-        f"{number(summary.slowest)}-{number(summary.fastest)}",
-        number(times, 1),
-        number(summary.worker_cpu, 2),
-        number(summary.producer_cpu, 2),
-        number(summary.redis_cpu, 2),
-        number(summary.commands, 2),
-        number(summary.script_calls, 1),
-        number(summary.workers_mb),
-        number(summary.worker_mb),
-        number(summary.producer_mb),
-        number(summary.redis_mb),
-    ]

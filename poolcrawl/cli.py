@@ -29,7 +29,7 @@ def cli() -> None:
     Try:  poolcrawl demo                       crawl the bundled website
           CRAWL_POOL=gevent poolcrawl demo     the same on another pool
           poolcrawl crawl https://example.com/ --depth 1
-    """
+    """  # noqa: D301 - click looks for a real backspace
 
 
 for command in (

@@ -1,0 +1,55 @@
+"""The `bench` verb: bad input is one line and exit code 2, help has an example."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from lab import bench as benchmark
+from lab.command import bench
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pools", "threads,fibers"], "'fibers' is none of prefork, threads, gevent, solo"),
+        (["--pools", ","], "empty; give one or more of"),
+        (["--pipelines", "direct"], "'direct' is none of callback, fused"),
+        (["--pages", "10"], "10 is not in the range 50<=x<=200000"),
+        (["--repeat", "0"], "0 is not in the range 1<=x<=100"),
+        (["--concurrency", "-1"], "-1 is not in the range"),
+        (["extra"], "unexpected extra argument"),
+    ],
+)
+def test_bad_input_names_the_thing_and_ends_with_2(arguments, said):
+    """Nothing is started for words that cannot be meant."""
+    result = CliRunner().invoke(bench, arguments)
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_keep_refuses_a_directory_with_something_in_it(tmp_path):
+    """State of another run would be taken for this one's."""
+    (tmp_path / "other").touch()
+    result = CliRunner().invoke(bench, ["--keep", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert "is not empty" in result.output
+
+
+def test_help_has_an_example():
+    """A person can copy a line that works."""
+    result = CliRunner().invoke(bench, ["--help"])
+
+    assert "poolcrawl bench --pools threads,gevent --pages 2000 --repeat 3" in result.output
+
+
+def test_peers_without_scrapy_says_how_to_get_it(monkeypatch):
+    """Scrapy is no dependency of the crawler."""
+    monkeypatch.setattr(benchmark.peer.importlib.util, "find_spec", lambda name: None)
+    result = CliRunner().invoke(bench, ["--peers"])
+
+    assert result.exit_code == 1
+    assert "make bench-peers" in str(result.exception)
+    assert result.exception.exit_code == 2
