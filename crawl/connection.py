@@ -59,11 +59,16 @@ def explained(url: str) -> AbstractContextManager[None]:
         try:
             yield
         except redis.AuthenticationError as error:
-            message = f"{place(url)} refuses the password ({error}); correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+            message = (
+                f"{place(url)} refuses the password ({error}); "
+                "correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+            )
             raise UnavailableError(message) from None
         except redis.ResponseError as error:
             if "WRONGPASS" in str(error) or "NOAUTH" in str(error):
-                message = f"{place(url)} refuses the password; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+                message = (
+                    f"{place(url)} refuses the password; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+                )
                 raise UnavailableError(message) from None
             raise
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:

@@ -239,13 +239,20 @@ class Frontier:
         if stored[0] is None:
             return None
         check_schema(self.crawl, stored[4])
-        return records.options_from_json(stored[0]), stored[1].decode(), stored[2].decode(), stored[3].decode()
+        return (
+            records.options_from_json(stored[0]),
+            stored[1].decode(),
+            stored[2].decode(),
+            stored[3].decode(),
+        )
 
     def reopen(self, options: CrawlOptions) -> None:
         """Take further seeds: store the options that name them and open the seed source."""
         key = keys.crawl(self.crawl)
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"options": records.to_json(options), "seeds_open": 1, "state": names.RUNNING})
+            pipe.hset(
+                key, mapping={"options": records.to_json(options), "seeds_open": 1, "state": names.RUNNING}
+            )
             pipe.hdel(key, "ended_at")
             pipe.hincrby(key, "rev", 1)
             pipe.execute()
@@ -483,7 +490,7 @@ class Frontier:
         return status == b"ok", capped + more
 
     def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
-        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs were taken back."""
+        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back."""
         fetch, parse, reclaimed = self._run(
             "reap", lease_ms=int(options.lease_s * 1000), max_losses=options.max_losses, limit=limit
         )

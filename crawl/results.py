@@ -59,7 +59,7 @@ def status(client: redis.Redis, crawl: str) -> Status:
     about, counted, done, leased, _, delayed, suspects, _, now_ms = Frontier(client, crawl).status()
     if not about:
         raise unknown(client, crawl)
-    check_schema(crawl, about["schema"])
+    check_schema(crawl, int(about["schema"]))
     counts = {name: int(value) for name, value in counted.items()}
     admitted = counts.get("admitted", 0)
     return Status(
@@ -82,7 +82,9 @@ def status(client: redis.Redis, crawl: str) -> Status:
             if name.partition(" ")[0] in ("failed", "skipped") and " " in name
         },
         refused={
-            name.removeprefix("refused "): value for name, value in sorted(counts.items()) if name.startswith("refused ")
+            name.removeprefix("refused "): value
+            for name, value in sorted(counts.items())
+            if name.startswith("refused ")
         },
         losses=counts.get("losses", 0),
         reclaimed=counts.get("reclaimed", 0),

@@ -96,7 +96,9 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
     kept = client.info("persistence")
     policy = str(memory.get("maxmemory_policy"))
     return [
-        Check("redis", True, f"{connection.place(address)}, version {client.info('server')['redis_version']}"),
+        Check(
+            "redis", True, f"{connection.place(address)}, version {client.info('server')['redis_version']}"
+        ),
         Check(
             "redis eviction",
             policy == "noeviction",
@@ -115,6 +117,9 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
 def _workers(client: redis.Redis) -> Check:
     workers = fleet.alive(client)
     missing = fleet.missing_stage(workers)
-    found = ", ".join(f"{worker.name} ({worker.busy} of {worker.slots} busy)" for worker in workers) or "none alive"
+    found = (
+        ", ".join(f"{worker.name} ({worker.busy} of {worker.slots} busy)" for worker in workers)
+        or "none alive"
+    )
     remedy = f"start `poolcrawl worker` (nobody serves the queue '{missing}')"
     return Check("workers", missing is None, found, remedy)

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ import msgspec
 from click.core import ParameterSource
 
 from crawl import broker, connection, names, results, settings, urls
-from crawl.errors import CrawlExistsError, UsageError
+from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
 from crawl.frontier import Frontier
 from demo import SEED_URL
 from embedded.stack import Stack, attach
@@ -43,7 +44,7 @@ _DEMO = {
     "delay_s": 0.0,
     "connect_timeout_s": 2.0,
     "read_timeout_s": 2.0,
-    "total_timeout_s": 4.0,
+    "total_timeout_s": 5.0,
     "max_attempts": 2,
 }
 
@@ -112,10 +113,16 @@ def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 
 def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Machine-readable summary as the last line of stdout."),
-        click.option("--workers", type=click.IntRange(1, 1000), help="Worker processes of the embedded stack."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Machine-readable summary as the last line of stdout."
+        ),
+        click.option(
+            "--workers", type=click.IntRange(1, 1000), help="Worker processes of the embedded stack."
+        ),
         click.option("--concurrency", type=click.IntRange(1, 10_000), help="Slots per worker process."),
-        click.option("--pool", callback=_pool_name, help="prefork, threads, gevent or solo (embedded stack)."),
+        click.option(
+            "--pool", callback=_pool_name, help="prefork, threads, gevent or solo (embedded stack)."
+        ),
         click.option("--name", callback=_crawl_name, help="Name of the crawl; an existing one is continued."),
     ):
         function = option(function)
@@ -129,15 +136,28 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--seeds", "seeds_file", help="File with one URL per line ('-': standard input).")
 @click.option("--depth", type=click.IntRange(min=0), help="Links to follow from a seed; 0 = only the seeds.")
 @click.option("--max-pages", type=click.IntRange(min=1), help="Most URLs to admit.")
-@click.option("--scope", type=click.Choice(["host", "domain", "prefix", "any"]), help="Which links belong [host].")
+@click.option(
+    "--scope", type=click.Choice(["host", "domain", "prefix", "any"]), help="Which links belong [host]."
+)
 @click.option("--include", multiple=True, help="Only URLs that match this regular expression (RE2).")
 @click.option("--exclude", multiple=True, help="No URLs that match this regular expression (RE2).")
-@click.option("--delay", "delay_s", type=click.FloatRange(0, 3600), help="Seconds between requests to a host [1].")
+@click.option(
+    "--delay", "delay_s", type=click.FloatRange(0, 3600), help="Seconds between requests to a host [1]."
+)
 @click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
-@click.option("--allow-address", multiple=True, callback=_addresses, help="Private network that may be fetched (CIDR).")
-@click.option("--resolve", multiple=True, callback=_resolves, help="NAME:PORT=ADDRESS:PORT instead of DNS, as curl has it.")
+@click.option(
+    "--allow-address", multiple=True, callback=_addresses, help="Private network that may be fetched (CIDR)."
+)
+@click.option(
+    "--resolve",
+    multiple=True,
+    callback=_resolves,
+    help="NAME:PORT=ADDRESS:PORT instead of DNS, as curl has it.",
+)
 @click.option("--output", help="File for the page records.")
-@click.option("--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True)
+@click.option(
+    "--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True
+)
 @_worker_options
 @click.pass_context
 def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | None, **options: Any) -> int:
@@ -175,8 +195,14 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
 
 
 @click.command(epilog="Example: poolcrawl demo --pool gevent --stay")
-@click.option("--stay", is_flag=True, help="Keep Flower and the site up afterwards, until Ctrl-C (embedded stack).")
-@click.option("--latency", type=click.FloatRange(0, 100), help="Scale of the site's latencies; 0 removes them (embedded).")
+@click.option(
+    "--stay", is_flag=True, help="Keep Flower and the site up afterwards, until Ctrl-C (embedded stack)."
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(0, 100),
+    help="Scale of the site's latencies; 0 removes them (embedded).",
+)
 @_worker_options
 def demo(**options: Any) -> int:
     """Crawl the bundled website, with Flower to watch it.
@@ -194,7 +220,9 @@ def worker() -> None:
     own = settings.load()
     address = own.redis_address()
     if address is None:
-        message = "CRAWL_REDIS_URL is not set; a worker needs a running Redis (`poolcrawl crawl` starts its own workers)"
+        message = (
+            "CRAWL_REDIS_URL is not set; a worker needs a Redis (`poolcrawl crawl` starts its own workers)"
+        )
         raise UsageError(message)
     connection.check(connection.connect(address), address)
     worker_command.become(own)
@@ -203,26 +231,15 @@ def worker() -> None:
 def run(plan: Plan) -> int:
     """Carry out a plan with the Redis of CRAWL_REDIS_URL, or with a private stack; return the exit code."""
     own: Settings = plan.settings
+    named = plan.name is not None
     if plan.name is None:
         plan.name = _new_name(plan)
-        named = False
-    else:
-        named = True
-    if plan.pool:
-        pools.check_installed(pools.TABLE[plan.pool])
     address = own.redis_address()
     if address is not None:
-        client = connection.connect(address)
-        connection.check(client, address)
-        if plan.demo and not named:
-            plan.name = _unfinished_demo(client) or plan.name
-        with connection.explained(address):
-            return _follow(plan, client, address, stack=None)
-    if named and not plan.seeds:
-        # Before anything is started: a wrong name is told at once.
-        with attach(own) as private:
-            results.resolve(connection.connect(private), plan.name)
+        return _with_workers_elsewhere(plan, address, named=named)
     pools.check_installed(pools.TABLE[plan.pool or own.pool])
+    if named and not _continue_private(plan):
+        return 0
     stack = Stack(
         own,
         pool=plan.pool,
@@ -244,6 +261,59 @@ def run(plan: Plan) -> int:
         return code
 
 
+def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
+    """Carry out a plan on the Redis of CRAWL_REDIS_URL, whose workers somebody else started."""
+    for option in ("pool", "concurrency", "workers", "stay", "latency"):
+        if getattr(plan, option) not in (None, False):
+            message = (
+                f"--{option} belongs to the embedded stack, but CRAWL_REDIS_URL is set: the workers there choose "
+                "their own (CRAWL_POOL, CRAWL_CONCURRENCY); leave the option out, or unset CRAWL_REDIS_URL"
+            )
+            raise UsageError(message)
+    client = connection.connect(address)
+    connection.check(client, address)
+    if plan.demo and not named:
+        plan.name = _unfinished_demo(client) or plan.name
+    with connection.explained(address):
+        return _follow(plan, client, address, stack=None)
+
+
+def _continue_private(plan: Plan) -> bool:
+    """Look at the crawl that is to be continued before anything is started; False when nothing is left to do.
+
+    What the private stack needs comes from the crawl's own options: which private networks its workers may fetch, and
+    whether it is a demo crawl, which needs its site. Raises UnknownCrawlError when there is none and no URL to start
+    one with.
+    """
+    assert plan.name is not None
+    try:
+        attached = attach(plan.settings)
+        with attached as private:
+            client = connection.connect(private)
+            stored = Frontier(client, plan.name).options()
+            if stored is None:
+                if not plan.seeds:
+                    raise results.unknown(client, plan.name)
+                return True
+            options, _, _, state = stored
+            if state == names.FINISHED and (plan.demo or not set(plan.seeds) - set(options.seeds)):
+                _said_finished(plan, client, options, None)
+                return False
+            plan.allow = (*plan.allow, *(options.allow_addresses or ()))
+            plan.demo = plan.demo or options.demo
+            return True
+    except NoCrawlYetError:
+        if not plan.seeds:
+            raise
+        return True
+
+
+def _said_finished(plan: Plan, client: redis.Redis, options: CrawlOptions, stack: Stack | None) -> int:
+    say(f"crawl '{plan.name}' is finished already; nothing is left to do")
+    _end(plan, client, options, None, stack)
+    return 0
+
+
 def _new_name(plan: Plan) -> str:
     prefix = "demo" if plan.demo else "crawl"
     return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid() % 1000:03d}"
@@ -261,7 +331,9 @@ def _unfinished_demo(client: redis.Redis) -> str | None:
 def _options(plan: Plan) -> CrawlOptions:
     own: Settings = plan.settings
     if plan.demo:
-        agent = f"{own.user_agent[:-1]}; crawl {plan.name})" if own.user_agent.endswith(")") else own.user_agent
+        agent = (
+            f"{own.user_agent[:-1]}; crawl {plan.name})" if own.user_agent.endswith(")") else own.user_agent
+        )
         return own.options(seeds=tuple(plan.seeds), user_agent=agent, demo=True, **_DEMO)
     return own.options(
         seeds=tuple(plan.seeds),
@@ -310,8 +382,7 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
     if flower and plan.demo:
         say(flower)
     if state == names.FINISHED:
-        say(f"crawl '{plan.name}' is finished already; nothing is left to do")
-        return _end(plan, client, options, flower, stack)
+        return _said_finished(plan, client, options, stack)
     say(_first_line(plan.name, options, stack))
     app = broker.make_app(address)
     with ProgressDisplay(client, plan.name) as display:
@@ -392,7 +463,7 @@ def _end(
         written = files.to_file(client, plan.name, plan.format_name, plan.output)
         say(f"{written} records in {plan.output}")
         if os.environ.get("POOLCRAWL_IN_COMPOSE"):
-            say(f"copy it out: docker compose cp producer:{os.path.abspath(plan.output)} .")
+            say(f"copy it out: docker compose cp producer:{Path(plan.output).absolute()} .")
     own: Settings = plan.settings
     used = stack.pool if stack is not None else own.pool
     other = "gevent" if used != "gevent" else "threads"
@@ -407,7 +478,11 @@ def _end(
         say(flower)
     if plan.as_json:
         print(json.dumps(summary.as_dict(status, output=plan.output, written=written)), flush=True)
-    fetched = status.outcomes.get("ok", 0) + status.outcomes.get("redirect", 0) + status.reasons.get("content_type", 0)
+    fetched = (
+        status.outcomes.get("ok", 0)
+        + status.outcomes.get("redirect", 0)
+        + status.reasons.get("content_type", 0)
+    )
     return 0 if fetched else 1
 
 
@@ -417,4 +492,3 @@ def _stay(stack: Stack) -> None:
         while True:
             stack.watch()
             time.sleep(0.5)
-

@@ -64,15 +64,23 @@ def status(crawl: str | None, *, as_json: bool) -> None:
     with reading(settings.load()) as client:
         found = results.status(client, results.resolve(client, crawl))
     if as_json:
-        print(json.dumps(summary.as_dict(found, paused_by=found.paused_by, done_share=round(found.done_share, 4))))
+        print(
+            json.dumps(
+                summary.as_dict(found, paused_by=found.paused_by, done_share=round(found.done_share, 4))
+            )
+        )
     else:
         print("\n".join(summary.lines(found)))
 
 
 @click.command(epilog="Example: poolcrawl export demo-1 --output pages.jsonl")
 @click.argument("crawl", required=False)
-@click.option("--output", default="-", show_default="standard output", help="File to write; continued if it was begun.")
-@click.option("--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True)
+@click.option(
+    "--output", default="-", show_default="standard output", help="File to write; continued if it was begun."
+)
+@click.option(
+    "--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True
+)
 def export(crawl: str | None, output: str, format_name: str) -> None:
     """Write a crawl's page records (default: of the newest), one JSON object per line."""
     own = settings.load()
@@ -114,5 +122,7 @@ def doctor(*, as_json: bool) -> int:
         print(json.dumps([msgspec.structs.asdict(one) for one in found]))
     else:
         for one in found:
-            print(f"{'ok  ' if one.ok else 'FAIL'} {one.what}: {one.found}{'' if one.ok else f' -> {one.remedy}'}")
+            print(
+                f"{'ok  ' if one.ok else 'FAIL'} {one.what}: {one.found}{'' if one.ok else f' -> {one.remedy}'}"
+            )
     return 0 if all(one.ok for one in found) else 1

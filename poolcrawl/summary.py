@@ -38,11 +38,15 @@ def lines(status: Status) -> list[str]:
     """Return a crawl's state for people."""
     ended = "" if status.state != "running" or not status.paused_by else f", paused: {status.paused_by}"
     text = [
-        f"{status.crawl}: {status.state}{ended}; {status.done} of {status.admitted} pages done "
-        f"({status.done_share:.0%}) in {status.elapsed_s:.1f} s, {status.done / status.elapsed_s:.1f} pages/s"
+        (
+            f"{status.crawl}: {status.state}{ended}; {status.done} of {status.admitted} pages done "
+            f"({status.done_share:.0%}) in {status.elapsed_s:.1f} s, {status.done / status.elapsed_s:.1f} pages/s"
+        )
     ]
     if status.waiting or status.leased:
-        text.append(f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}")
+        text.append(
+            f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}"
+        )
     for outcome, count in status.outcomes.items():
         text.append(f"  {outcome:<9}{count:>7}")
     if status.reasons:
@@ -59,7 +63,7 @@ def lines(status: Status) -> list[str]:
 def samples(client: redis.Redis, crawl: str, count: int = 3) -> list[str]:
     """Return a few records in short form: the first of each outcome, then the first ones."""
     first: dict[str, dict[str, Any]] = {}
-    others = []
+    others: list[dict[str, Any]] = []
     for _, line in results.lines(client, crawl):
         record = json.loads(line)
         if record["outcome"] not in first:
@@ -70,6 +74,8 @@ def samples(client: redis.Redis, crawl: str, count: int = 3) -> list[str]:
             break
     chosen = [*first.values(), *others][:count]
     return [
-        json.dumps({name: record[name] for name in _SHOWN if record.get(name) is not None}, ensure_ascii=False)
+        json.dumps(
+            {name: record[name] for name in _SHOWN if record.get(name) is not None}, ensure_ascii=False
+        )
         for record in chosen
     ]

@@ -83,6 +83,8 @@ class ProgressDisplay:
         self._shown_at = now
         if self._terminal:
             detail = f"{rate:.0f}/s, {status.leased} in flight"
-            self._progress.update(self._task, total=max(status.admitted, 1), completed=status.done, detail=detail)
+            self._progress.update(
+                self._task, total=max(status.admitted, 1), completed=status.done, detail=detail
+            )
         elif waited:
             self.say(line(status, rate))

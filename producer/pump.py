@@ -103,7 +103,9 @@ class Pump:
         told = False
         while not self._client.set(keys.pump(self._crawl), self._token, nx=True, px=int(OWNER_S * 1000)):
             if not told:
-                self._say(f"another producer pumps '{self._crawl}'; waiting until it ends or its mark expires")
+                self._say(
+                    f"another producer pumps '{self._crawl}'; waiting until it ends or its mark expires"
+                )
                 told = True
             self._watch()
             time.sleep(0.25)
@@ -122,7 +124,11 @@ class Pump:
                 return
             self._watch()
             if time.monotonic() > until:
-                what = "no worker is alive" if not self._workers else f"no live worker serves the queue '{missing}'"
+                what = (
+                    "no worker is alive"
+                    if not self._workers
+                    else f"no live worker serves the queue '{missing}'"
+                )
                 message = (
                     f"{what} after {self._worker_wait_s:.0f} s; start one with `poolcrawl worker` "
                     "(or `docker compose up worker`) on the same CRAWL_REDIS_URL"
@@ -142,7 +148,9 @@ class Pump:
                     since = now
                     self._say(f"Redis is away ({error}); waiting")
                 if now - since > REDIS_AWAY_S:
-                    message = f"Redis has been away for {REDIS_AWAY_S:.0f} s; the crawl is kept, continue it later"
+                    message = (
+                        f"Redis has been away for {REDIS_AWAY_S:.0f} s; the crawl is kept, continue it later"
+                    )
                     raise UnavailableError(message) from None
                 # Renewals failed as well meanwhile: give every worker one lease's time to renew.
                 self._reap_at = time.monotonic() + self._options.lease_s
@@ -172,15 +180,14 @@ class Pump:
             state = self._frontier.finish()
             return state if state != names.RUNNING else None
         if not leased.batches:
-            self._nap(leased)
+            self._nap(leased, full=leased.leased >= window)
         return None
 
-    def _nap(self, leased: Leased) -> None:
+    def _nap(self, leased: Leased, *, full: bool) -> None:
         nap_s = NAP_S
-        if leased.next_ms is not None:
-            # A window that is full is opened by a report, not by time.
-            due_s = (leased.next_ms - leased.now_ms) / 1000
-            nap_s = min(NAP_S, max(0.005, due_s)) if due_s > 0 else NAP_S
+        # A window that is full is opened by a report, not by time.
+        if leased.next_ms is not None and not full:
+            nap_s = min(NAP_S, max(0.005, (leased.next_ms - leased.now_ms) / 1000))
         self._client.blpop([keys.wake(self._crawl)], timeout=nap_s)
 
     def _look(self) -> None:
@@ -208,8 +215,8 @@ class Pump:
                 f"paused: memory. Redis holds {int(info['used_memory']) // 2**20} MB of {limit // 2**20} MB; "
                 "export and delete old crawls, or raise maxmemory or CRAWL_MAX_REDIS_MB"
             )
-        elif (
-            time.monotonic() - self._full_since > MEMORY_STALL_S and not self._client.zcard(keys.leases(self._crawl))
+        elif time.monotonic() - self._full_since > MEMORY_STALL_S and not self._client.zcard(
+            keys.leases(self._crawl)
         ):
             message = (
                 f"paused: memory. Redis is full ({limit // 2**20} MB); raise maxmemory or CRAWL_MAX_REDIS_MB, "

@@ -39,14 +39,15 @@ def _check(sender: Any = None, **_: Any) -> None:
     if running != pool.celery_module:
         actual = next((row.name for row in pools.TABLE.values() if row.celery_module == running), running)
         fault: str | None = (
-            f"CRAWL_POOL={pool.name}, but Celery was started with the pool {actual}; start workers with `poolcrawl worker`"
+            f"CRAWL_POOL={pool.name}, but Celery was started with the pool {actual}; "
+            "start workers with `poolcrawl worker`"
         )
         if actual in pools.TABLE:
             fault = pools.TABLE[actual].fault() or fault
     else:
         fault = pool.fault()
     if fault:
-        print(f"poolcrawl worker: {fault}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"poolcrawl worker: {fault}\n")
         raise SystemExit(2)
 
 
@@ -61,7 +62,7 @@ def _ending(**_: Any) -> None:
 try:
     app = _make()
 except PoolcrawlError as error:
-    print(f"poolcrawl worker: {error}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"poolcrawl worker: {error}\n")
     raise SystemExit(error.exit_code) from None
 
 # Weak references would let these go at once.

@@ -118,7 +118,9 @@ class _Asking:
         for index, request in enumerate(self._started.requests):
             if drain.begun() or not self._held.usable():
                 return
-            if asked and (spent_s + max(expected_s, spent_s / asked) > BATCH_BUDGET_S or self._bytes > BATCH_BYTES):
+            if asked and (
+                spent_s + max(expected_s, spent_s / asked) > BATCH_BUDGET_S or self._bytes > BATCH_BYTES
+            ):
                 return
             before = time.monotonic()
             ref = self._one(index, request)
@@ -142,9 +144,12 @@ class _Asking:
         if request.via == names.SEED and self._started.kind == names.PAGE:
             refusal = self._scope.refusal(request.url, request.depth)
             if refusal:
-                return self._without_request(index, "skipped", "scope", f"the seed lies outside its own scope ({refusal})")
+                detail = f"the seed lies outside its own scope ({refusal})"
+                return self._without_request(index, "skipped", "scope", detail)
         if not self._allowed(request.url):
-            return self._without_request(index, "skipped", "robots", f"{self._started.origin}/robots.txt disallows it")
+            return self._without_request(
+                index, "skipped", "robots", f"{self._started.origin}/robots.txt disallows it"
+            )
         if self._web is None:
             self._web = self._process.web(self._options)
         ask = fetch_robots if self._started.kind == names.ROBOTS else fetch
@@ -201,10 +206,11 @@ class _Asking:
                 ref.ended_ms,
                 int(self._started.delay_ms),
                 worker,
-                ref.reason or ref.outcome if ref.status is None else f"{ref.reason or ref.outcome} {ref.status}",
+                ref.reason or ref.outcome
+                if ref.status is None
+                else f"{ref.reason or ref.outcome} {ref.status}",
             )
             for ref in self.refs
             if ref.requested
         ]
         return to_json(rows) if rows else None
-

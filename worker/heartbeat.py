@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PERIOD_S = 2.0
 
 
-class HeartbeatFile(bootsteps.StartStopStep):  # type: ignore[misc]
+class HeartbeatFile(bootsteps.StartStopStep):
     """Touches CRAWL_HEARTBEAT_FILE from the consumer's timer."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -44,7 +44,7 @@ class HeartbeatFile(bootsteps.StartStopStep):  # type: ignore[misc]
             _touch(path)
             self._entry = consumer.timer.call_repeatedly(PERIOD_S, _touch, (path,))
 
-    def stop(self, consumer: Any) -> None:
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery hands it over
         """End, before every reconnection."""
         if self._entry is not None:
             self._entry.cancel()

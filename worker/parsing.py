@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST_S = 1.0
 #: Longest pause before another attempt.
 BACKOFF_MOST_S = 300.0
-#: How long an answer about robots.txt counts (RFC 9309 section 2.4 allows a day) and how long a refusal for want of one.
+#: How long an answer about robots.txt counts (RFC 9309 section 2.4 allows a day), and a refusal for want of one.
 ROBOTS_FRESH_S = 24 * 3600
 ROBOTS_DENY_S = 3600
 #: Longest Crawl-delay that is obeyed as asked.
@@ -50,7 +50,9 @@ def parse_batch(
         terms = process.terms(crawl)
     except UnknownCrawlError:
         return 0
-    loaded = frontier.load(lease, nonce=secrets.token_hex(8), options=terms.options, with_bodies=bodies is None)
+    loaded = frontier.load(
+        lease, nonce=secrets.token_hex(8), options=terms.options, with_bodies=bodies is None
+    )
     if loaded is None:
         return 0
     terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
@@ -81,7 +83,13 @@ class _Parsing:
     """The loop over one batch, and what it makes of it."""
 
     def __init__(
-        self, process: Process, crawl: str, terms: Terms, loaded: Loaded, bodies: Mapping[int, bytes], worker: str
+        self,
+        process: Process,
+        crawl: str,
+        terms: Terms,
+        loaded: Loaded,
+        bodies: Mapping[int, bytes],
+        worker: str,
     ) -> None:
         options = terms.options
         self.results: list[Result] = []
@@ -118,7 +126,7 @@ class _Parsing:
             return int(min(asked_s, self._options.max_hold_s) * 1000)
         # Jitter spreads retries; nothing secret about it.
         most_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempts)
-        return int(random.uniform(0, most_s) * 1000)  # noqa: S311
+        return int(random.uniform(0, most_s) * 1000)
 
     def _retry(self, request: FetchRequest, ref: PageRef) -> tuple[FetchRequest, int]:
         again = msgspec.structs.replace(request, attempts=request.attempts + 1)
@@ -151,7 +159,9 @@ class _Parsing:
         elif ref.outcome == "ok":
             self._read(request, ref, record)
         record.parsed_at = _rfc3339(self._now_ms())
-        self.results.append(Result(request.url, request.depth, record.outcome, record.reason, to_json(record)))
+        self.results.append(
+            Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
+        )
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
         fetched = self._loaded.fetched
@@ -202,7 +212,9 @@ class _Parsing:
             self._fail(record, "redirects", "redirects to itself")
             return
         if request.hops + 1 > self._options.max_redirects:
-            self._fail(record, "redirects", f"the chain is longer than {self._options.max_redirects} redirects")
+            self._fail(
+                record, "redirects", f"the chain is longer than {self._options.max_redirects} redirects"
+            )
             return
         scope = self._scope
         if request.depth == 0 and request.via in (names.SEED, names.REDIRECT):

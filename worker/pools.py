@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from crawl.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _cores() -> int:
@@ -29,7 +32,9 @@ def _nothing() -> str | None:
 def _gevent_is_patched() -> str | None:
     from gevent import monkey
 
-    unpatched = [name for name in ("socket", "ssl", "threading", "time") if not monkey.is_module_patched(name)]
+    unpatched = [
+        name for name in ("socket", "ssl", "threading", "time") if not monkey.is_module_patched(name)
+    ]
     if unpatched:
         return (
             f"the gevent pool runs unpatched ({', '.join(unpatched)}): every request would wait for the one before; "
@@ -69,9 +74,22 @@ class Pool:
 TABLE: dict[str, Pool] = {
     pool.name: pool
     for pool in (
-        Pool("prefork", "prefork", "celery.concurrency.prefork", _cores, "process", "process", None, _nothing),
-        Pool("threads", "threads", "celery.concurrency.thread", lambda: 32, "thread", "thread", None, _nothing),
-        Pool("gevent", "gevent", "celery.concurrency.gevent", lambda: 100, "process", "greenlet", "gevent", _gevent_is_patched),
+        Pool(
+            "prefork", "prefork", "celery.concurrency.prefork", _cores, "process", "process", None, _nothing
+        ),
+        Pool(
+            "threads", "threads", "celery.concurrency.thread", lambda: 32, "thread", "thread", None, _nothing
+        ),
+        Pool(
+            name="gevent",
+            celery_name="gevent",
+            celery_module="celery.concurrency.gevent",
+            default_concurrency=lambda: 100,
+            session_owner="process",
+            slot="greenlet",
+            needs="gevent",
+            fault=_gevent_is_patched,
+        ),
         Pool("solo", "solo", "celery.concurrency.solo", lambda: 1, "process", "process", None, _nothing),
     )
 }

@@ -88,7 +88,9 @@ class Process:
         Raises UnknownCrawlError when the crawl is gone.
         """
         terms = self._terms.get(crawl)
-        if terms is None or (crawl_id is not None and (terms.crawl_id, terms.revision) != (crawl_id, revision)):
+        if terms is None or (
+            crawl_id is not None and (terms.crawl_id, terms.revision) != (crawl_id, revision)
+        ):
             stored = self.frontier(crawl).options()
             if stored is None:
                 message = f"there is no crawl '{crawl}'"
@@ -159,9 +161,11 @@ def narrowed(machine: Iterable[str], asked: Iterable[str] | None) -> tuple[str, 
             if entry in names:
                 both.append(entry)
             continue
-        for other in asked_networks:
-            if own.version == other.version and own.overlaps(other):
-                both.append(str(own if own.prefixlen >= other.prefixlen else other))
+        both += [
+            str(own if own.prefixlen >= other.prefixlen else other)
+            for other in asked_networks
+            if own.version == other.version and own.overlaps(other)
+        ]
     return tuple(dict.fromkeys(both))
 
 
@@ -181,5 +185,7 @@ def current() -> Process:
     process = _processes.get(os.getpid())
     if process is None:
         with _lock:
-            process = _processes.setdefault(os.getpid(), Process()) if os.getpid() not in _processes else _processes[os.getpid()]
+            process = _processes.get(os.getpid())
+            if process is None:
+                process = _processes[os.getpid()] = Process()
     return process

@@ -55,7 +55,7 @@ class _Guarded:
 
     guard: Guard
     limits: Limits
-    response_class = Answer
+    response_class: Any = Answer
     host: str
     port: int
     sock: Any
@@ -151,7 +151,7 @@ class SecureConnection(_Guarded, HTTPSConnection):
 class _Pool(HTTPConnectionPool):
     """A pool of one origin that hands each connection the guard and the limits of the request."""
 
-    ConnectionCls = PlainConnection
+    ConnectionCls: Any = PlainConnection
     guard: Guard
     tls: ssl.SSLContext
 

@@ -152,10 +152,12 @@ class Answer(http.client.HTTPResponse):
 
         Raises HTTPException for what is not HTTP, CutError for a section that ends with the connection.
         """
-        if self.headers is not None:
+        # None until now, whatever typeshed says.
+        held: Any = self.headers
+        if held is not None:
             return
         for _ in range(MAX_INTERIM + 1):
-            version, status, reason = self._read_status()
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]
             fields = self._read_section()
             if status >= 200:
                 break
@@ -176,12 +178,12 @@ class Answer(http.client.HTTPResponse):
         """Decide where the body ends (RFC 9112 section 6.3)."""
         headers = self.headers
         coding = headers.get("transfer-encoding")
-        self.chunked = False  # type: ignore[assignment]
+        self.chunked = False
         self.chunk_left = None
         if coding is not None and coding.strip().lower() != "identity":
             if coding.strip().lower() != "chunked":
                 raise HeadError(f"transfer coding {coding[:40]!r}")
-            self.chunked = True  # type: ignore[assignment]
+            self.chunked = True
         self.will_close = self._check_close()  # type: ignore[attr-defined]
         self.length = None if self.chunked else _content_length(headers)
         if status in (204, 304):
