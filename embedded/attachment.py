@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from crawl.errors import UnavailableError, UsageError
+from crawl.errors import NoCrawlYetError, UnavailableError
 from embedded import leftovers
 from embedded.processes import identify
 from embedded.server import Server, answers
@@ -31,8 +31,8 @@ _POLL_S = 0.05
 def attach(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
     """Yield the address, with password, of the server of this state directory.
 
-    Attaches to a running stack; else starts the server alone and stops it after the block. Raises UsageError when no
-    crawl was ever made here, UnavailableError when the server does not start.
+    Attaches to a running stack; else starts the server alone and stops it after the block. Raises NoCrawlYetError when
+    no crawl was ever made here, UnavailableError when the server does not start.
     """
     state = State(settings.state_dir)
     if not state.has_data():
@@ -40,7 +40,7 @@ def attach(settings: Settings, say: Callable[[str], None] = lambda _: None) -> I
             f"no crawl has been made in {state.path} yet; "
             "make one with `poolcrawl demo` or `poolcrawl crawl URL`"
         )
-        raise UsageError(message)
+        raise NoCrawlYetError(message)
     deadline = time.monotonic() + PATIENCE_S
     while True:
         lock = state.try_lock(READ)

@@ -177,7 +177,16 @@ class Stack:
         self._workers, self._guards = [], []
         self._server = self._site = self._flower = None
 
-    def say(self, line: str) -> None:
+    @property
+    def say(self) -> Callable[[str], None]:
+        """What gets the stack's messages; may be replaced while it runs, by a progress display for one."""
+        return self._say_safely
+
+    @say.setter
+    def say(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def _say_safely(self, line: str) -> None:
         """Say a line; a terminal that is gone is no reason to leave processes behind."""
         with contextlib.suppress(OSError, ValueError):
             self._say(line)

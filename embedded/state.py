@@ -147,7 +147,7 @@ class State:
             return f"another poolcrawl is starting {where}; wait, or set CRAWL_STATE_DIR to another directory"
         doing = "a crawl runs" if holder.purpose == CRAWL else "poolcrawl is reading"
         pid = holder.process.pid
-        return f"{doing} {where} (pid {pid}); wait for it, stop it with `kill -INT {pid}`, or set CRAWL_STATE_DIR"
+        return f"{doing} {where} (pid {pid}); wait for it, stop it with `kill {pid}`, or set CRAWL_STATE_DIR"
 
     def try_lock(self, purpose: str) -> int | None:
         """Return a descriptor that holds the lock until it is closed, or None when another process holds it."""

@@ -20,10 +20,12 @@ import pytest
 import redis
 import requests
 
+from crawl import keys
 from crawl.errors import UnavailableError, UsageError
 from crawl.settings import Settings
 from embedded import stack as stack_module
 from embedded.ports import free_port
+from embedded.processes import identify
 from embedded.stack import Stack, attach
 from embedded.state import State
 
@@ -81,10 +83,11 @@ def none_alive(processes):
 
 
 @contextmanager
-def parent(settings, worker=WAITS):
+def parent(settings, worker=WAITS, pool="threads"):
     """Run a stack in a process of its own; yields the process and what it said."""
     command = [sys.executable, "-c", PARENT, str(settings.state_dir), json.dumps(worker)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    environment = {**os.environ, "CRAWL_POOL": pool, "CRAWL_CONCURRENCY": "1" if pool == "solo" else "2"}
+    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True)
     try:
         yield running, json.loads(running.stdout.readline())
     finally:
@@ -160,6 +163,26 @@ def test_everything_ends_when_the_parent_is_killed(settings):
         found = client(url).get("key")
     assert len(processes) == 6
     assert found == b"value"
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "solo"])
+def test_real_workers_of_every_pool_end_when_the_parent_is_killed(settings, pool):
+    """Their children too, which a prefork worker has."""
+    with parent(settings, None, pool) as (running, said):
+        connection = client(said["url"])
+        until(lambda: connection.zcard(keys.workers()) == 2, 60)
+        processes = listed(settings)
+        children = [
+            identify("child", child.pid)
+            for pid in said["workers"]
+            for child in psutil.Process(pid).children(recursive=True)
+        ]
+        running.kill()
+        running.wait()
+        until(lambda: none_alive([*processes, *children]), 60)
+
+    assert len(processes) == 6
+    assert len(children) == (4 if pool == "prefork" else 0)
 
 
 def test_workers_of_a_killed_parent_end_before_the_server(settings):
