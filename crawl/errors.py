@@ -4,6 +4,7 @@ PoolcrawlError
 ├── UsageError            the user's words or settings are wrong            -> exit 2
 │   ├── SettingError      a CRAWL_* variable
 │   ├── UnknownCrawlError no such crawl
+│   │   └── NoCrawlYetError   nor any other in this state directory
 │   └── CrawlExistsError  the name is taken with other options
 ├── UnavailableError      Redis, a worker or a server cannot be reached     -> exit 3
 ├── StoppedError          paused or stopped before the end (memory, disk)   -> exit 4
@@ -36,6 +37,10 @@ class SettingError(UsageError):
 
 class UnknownCrawlError(UsageError):
     """There is no crawl of that name."""
+
+
+class NoCrawlYetError(UnknownCrawlError):
+    """No crawl was ever made in this state directory."""
 
 
 class CrawlExistsError(UsageError):

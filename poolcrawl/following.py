@@ -1,0 +1,332 @@
+"""One run of `crawl` or `demo`: find or start Redis and workers, submit, pump to the end, say what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crawl import broker, connection, names, results
+from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
+from crawl.frontier import Frontier
+from embedded.stack import Stack, attach
+from export import files
+from poolcrawl import summary
+from producer import seeds as seeding
+from producer.progress import ProgressDisplay
+from producer.pump import Pump
+from worker import pools
+
+if TYPE_CHECKING:
+    import redis
+
+    from crawl.records import CrawlOptions
+    from crawl.settings import Settings
+
+#: What a demo crawl freezes: no delay and short timeouts, so that its misbehaving pages end within a minute.
+_DEMO = {
+    "scope": "domain",
+    "delay_s": 0.0,
+    "connect_timeout_s": 2.0,
+    "read_timeout_s": 2.0,
+    "total_timeout_s": 5.0,
+    "max_attempts": 2,
+}
+
+
+class Plan(msgspec.Struct):
+    """What one run of `crawl` or `demo` was asked for."""
+
+    settings: Any
+    name: str | None
+    seeds: list[str]
+    #: Options given on the command line, by their name in CrawlOptions.
+    given: dict[str, Any]
+    output: str | None = None
+    format_name: str = "jsonl"
+    as_json: bool = False
+    pool: str | None = None
+    concurrency: int | None = None
+    workers: int | None = None
+    demo: bool = False
+    stay: bool = False
+    latency: float | None = None
+    allow: tuple[str, ...] = ()
+    resolve: tuple[str, ...] = ()
+
+
+def say(text: str) -> None:
+    """Print one line for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(plan: Plan) -> int:
+    """Carry out a plan with the Redis of CRAWL_REDIS_URL, or with a private stack; return the exit code."""
+    own: Settings = plan.settings
+    named = plan.name is not None
+    if plan.name is None:
+        plan.name = _new_name(plan)
+    address = own.redis_address()
+    if address is not None:
+        return _with_workers_elsewhere(plan, address, named=named)
+    pools.check_installed(pools.TABLE[plan.pool or own.pool])
+    if named and not _continue_private(plan):
+        return 0
+    stack = Stack(
+        own,
+        pool=plan.pool,
+        concurrency=plan.concurrency,
+        workers=plan.workers,
+        flower=plan.demo,
+        site=plan.demo,
+        events=own.events if own.events is not None else plan.demo,
+        allow_addresses=(*own.allow_addresses, *plan.allow),
+        resolve=(*own.resolve, *plan.resolve),
+        site_options=() if plan.latency is None else ("--latency", str(plan.latency)),
+        say=say,
+    )
+    with stack:
+        client = connection.connect(stack.redis_url)
+        code = _follow(plan, client, stack.redis_url, stack=stack)
+        if plan.stay:
+            _stay(stack)
+        return code
+
+
+def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
+    """Carry out a plan on the Redis of CRAWL_REDIS_URL, whose workers somebody else started."""
+    for option in ("pool", "concurrency", "workers", "stay", "latency"):
+        if getattr(plan, option) not in (None, False):
+            message = (
+                f"--{option} belongs to the embedded stack, but CRAWL_REDIS_URL is set: the workers there choose "
+                "their own (CRAWL_POOL, CRAWL_CONCURRENCY); leave the option out, or unset CRAWL_REDIS_URL"
+            )
+            raise UsageError(message)
+    client = connection.connect(address)
+    connection.check(client, address)
+    if plan.demo and not named:
+        plan.name = _unfinished_demo(client) or plan.name
+    with connection.explained(address):
+        return _follow(plan, client, address, stack=None)
+
+
+def _continue_private(plan: Plan) -> bool:
+    """Look at the crawl that is to be continued before anything is started; False when nothing is left to do.
+
+    What the private stack needs comes from the crawl's own options: which private networks its workers may fetch, and
+    whether it is a demo crawl, which needs its site. Raises UnknownCrawlError when there is none and no URL to start
+    one with.
+    """
+    assert plan.name is not None
+    try:
+        attached = attach(plan.settings)
+        with attached as private:
+            client = connection.connect(private)
+            stored = Frontier(client, plan.name).options()
+            if stored is None:
+                if not plan.seeds:
+                    raise results.unknown(client, plan.name)
+                return True
+            options, _, _, state = stored
+            if state == names.FINISHED and (plan.demo or not set(plan.seeds) - set(options.seeds)):
+                _said_finished(plan, client, options, None)
+                return False
+            plan.allow = (*plan.allow, *(options.allow_addresses or ()))
+            plan.demo = plan.demo or options.demo
+            return True
+    except NoCrawlYetError:
+        if not plan.seeds:
+            raise
+        return True
+
+
+def _said_finished(plan: Plan, client: redis.Redis, options: CrawlOptions, stack: Stack | None) -> int:
+    say(f"crawl '{plan.name}' is finished already; nothing is left to do")
+    _end(plan, client, options, None, stack)
+    return 0
+
+
+def _new_name(plan: Plan) -> str:
+    prefix = "demo" if plan.demo else "crawl"
+    return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid() % 1000:03d}"
+
+
+def _unfinished_demo(client: redis.Redis) -> str | None:
+    """Return the newest demo crawl that has not ended."""
+    for name in reversed(results.crawls(client)):
+        stored = Frontier(client, name).options()
+        if stored is not None and stored[0].demo and stored[3] == names.RUNNING:
+            return name
+    return None
+
+
+def _options(plan: Plan) -> CrawlOptions:
+    own: Settings = plan.settings
+    if plan.demo:
+        agent = (
+            f"{own.user_agent[:-1]}; crawl {plan.name})" if own.user_agent.endswith(")") else own.user_agent
+        )
+        return own.options(seeds=tuple(plan.seeds), user_agent=agent, demo=True, **_DEMO)
+    return own.options(
+        seeds=tuple(plan.seeds),
+        resolve=plan.resolve,
+        allow_addresses=plan.allow or None,
+        **plan.given,
+    )
+
+
+def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
+    """Make or continue the crawl; return its options and state.
+
+    Raises UnknownCrawlError, or CrawlExistsError when options differ from those the crawl was made with.
+    """
+    stored = frontier.options()
+    if stored is None and not plan.seeds:
+        raise results.unknown(frontier.client, frontier.crawl)
+    if stored is None:
+        made, options, state = frontier.create(_options(plan))
+        if made:
+            return options, state
+    else:
+        options, _, _, state = stored
+    for name, value in plan.given.items():
+        if getattr(options, name) != value:
+            shown = name.removesuffix("_s").replace("_", "-")
+            message = (
+                f"crawl '{frontier.crawl}' was made with --{shown} {getattr(options, name)}, not {value}; "
+                "leave the option out to continue it, or choose another --name"
+            )
+            raise CrawlExistsError(message)
+    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in options.seeds]
+    if new:
+        options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
+        frontier.reopen(options)
+        state = names.RUNNING
+    return options, state
+
+
+def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | None) -> int:
+    """Submit the crawl, pump it to its end, and say what came of it."""
+    assert plan.name is not None
+    frontier = Frontier(client, plan.name)
+    options, state = _submit(plan, frontier)
+    flower = _flower_line(stack)
+    if flower and plan.demo:
+        say(flower)
+    if state == names.FINISHED:
+        return _said_finished(plan, client, options, stack)
+    say(_first_line(plan.name, options, stack))
+    app = broker.make_app(address)
+    with ProgressDisplay(client, plan.name) as display:
+        if stack is not None:
+            stack.say = display.say
+
+        def watch() -> None:
+            if stack is not None:
+                stack.watch()
+            display.tick()
+
+        pump = Pump(
+            client,
+            app,
+            frontier,
+            options,
+            watch=watch,
+            say=display.say,
+            memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
+        )
+        try:
+            now = client.time()
+            seeding.admit(frontier, options, now[0] * 1000 + now[1] // 1000)
+            state = pump.run()
+        except KeyboardInterrupt:
+            verb = "demo" if options.demo else "crawl"
+            display.say(
+                f"interrupted; '{plan.name}' is kept and continues with `{_command()} {verb} --name {plan.name}`"
+            )
+            raise
+    if state != names.FINISHED:
+        say(f"crawl '{plan.name}' is {state}; continue it with `{_command()} crawl --name {plan.name}`")
+        return 4
+    return _end(plan, client, options, flower, stack)
+
+
+def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
+    depth = "no depth limit" if options.depth is None else f"depth {options.depth}"
+    pages = "no page limit" if options.max_pages is None else f"at most {options.max_pages} pages"
+    workers = f"; {stack.workers} x {stack.pool} worker" if stack is not None else ""
+    return (
+        f"crawl '{name}': scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
+        f"robots {options.robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
+    )
+
+
+def _command() -> str:
+    """Return how the person calls poolcrawl where this process runs."""
+    return "docker compose run --rm producer" if os.environ.get("POOLCRAWL_IN_COMPOSE") else "poolcrawl"
+
+
+def _flower_line(stack: Stack | None) -> str | None:
+    if stack is not None:
+        if stack.flower_url is None:
+            return None
+        return f"Flower: {stack.flower_url} user {stack.flower_user} password {stack.flower_password}"
+    if os.environ.get("FLOWER_PORT") and os.environ.get("FLOWER_USER"):
+        return (
+            f"Flower: http://127.0.0.1:{os.environ['FLOWER_PORT']}/ user {os.environ['FLOWER_USER']} "
+            "password: `make flower-password`"
+        )
+    return None
+
+
+def _end(
+    plan: Plan, client: redis.Redis, options: CrawlOptions, flower: str | None, stack: Stack | None
+) -> int:
+    """Print the summary, write the output file, name the next commands; return the exit code."""
+    assert plan.name is not None
+    status = results.status(client, plan.name)
+    for text in summary.lines(status):
+        say(text)
+    say("three of its records:")
+    for text in summary.samples(client, plan.name):
+        say(f"  {text}")
+    written = None
+    if plan.output:
+        written = files.to_file(client, plan.name, plan.format_name, plan.output)
+        say(f"{written} records in {plan.output}")
+        if os.environ.get("POOLCRAWL_IN_COMPOSE"):
+            say(f"copy it out: docker compose cp producer:{Path(plan.output).absolute()} .")
+    own: Settings = plan.settings
+    used = stack.pool if stack is not None else own.pool
+    other = "gevent" if used != "gevent" else "threads"
+    say("next:")
+    if stack is None and os.environ.get("POOLCRAWL_IN_COMPOSE"):
+        say(f"  {_command()} export {plan.name} > pages.jsonl")
+        say(f"  CRAWL_POOL={other} docker compose up")
+    else:
+        say(f"  poolcrawl export {plan.name} --output pages.jsonl")
+        say(f"  CRAWL_POOL={other} poolcrawl {'demo' if options.demo else 'crawl URL'}")
+    if flower:
+        say(flower)
+    if plan.as_json:
+        print(json.dumps(summary.as_dict(status, output=plan.output, written=written)), flush=True)
+    fetched = (
+        status.outcomes.get("ok", 0)
+        + status.outcomes.get("redirect", 0)
+        + status.reasons.get("content_type", 0)
+    )
+    return 0 if fetched else 1
+
+
+def _stay(stack: Stack) -> None:
+    say("Flower and the site stay up until Ctrl-C")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            stack.watch()
+            time.sleep(0.5)
