@@ -50,7 +50,7 @@ _MAX_CODINGS = 3
 #: Codings we did not ask for and cannot undo.
 _FOREIGN_CODINGS = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
-_CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([^\s;"']+)""", re.IGNORECASE)
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)

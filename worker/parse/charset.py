@@ -43,7 +43,7 @@ _TAG = re.compile(
 _ATTRIBUTE = re.compile(rb"""([^\s/=>"']+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']*)))?""")
 _CONTENT = re.compile(rb"""charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']+))""", re.IGNORECASE)
 _XML = re.compile(rb"""^<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
-_WORD = re.compile(rb"[^\x00-\x20<>]*[\x80-\xff][^\x00-\x08<>]{0,60}")
+_WORD = re.compile(rb"[^\x00-\x20<>]{0,20}[\x80-\xff][^\x00-\x08<>]{0,60}")
 
 
 @lru_cache(maxsize=512)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
 
-from crawl.urls import join, join_all
+from crawl.urls import MAX_URL_LENGTH, join, join_all
 from worker.parse.document import Document
 from worker.parse.nesting import bounded
 
@@ -25,6 +25,8 @@ MAX_LANG = 64
 _ELEMENTS = "a[href],area[href],frame[src],iframe[src],link[href],base[href],meta[content],title"
 #: `rel` words of a <link> that lead to a page.
 _LINK_RELS = frozenset({"next", "prev", "canonical", "alternate"})
+#: Longer references lead to no URL we admit (`crawl.urls.MAX_URL_LENGTH`); `data:` ones hold whole files.
+MAX_REFERENCE = 2 * MAX_URL_LENGTH
 _INVISIBLE = ["script", "style", "template", "title"]
 #: Target of a <meta http-equiv=refresh> (WHATWG HTML section 4.2.5.3).
 _REFRESH = re.compile(
@@ -97,12 +99,13 @@ def read(url: str, text: str | bytes, charset: str, max_links: int) -> Document:
     reading = _Reading()
     for node in tree.css(_ELEMENTS):
         reading.take(node)
-    base = reading.base
+    base = reading.base if reading.base is not None and len(reading.base) <= MAX_REFERENCE else None
     canonical = None
-    if reading.canonical is not None:
+    if reading.canonical is not None and len(reading.canonical) <= MAX_REFERENCE:
         canonical = join((join(url, base) or url) if base else url, reading.canonical.strip())
     root = tree.root
     lang = _clean(root.attributes.get("lang"), MAX_LANG) if root is not None and root.tag == "html" else None
+    references = [reference for reference in reading.references if len(reference) <= MAX_REFERENCE]
     tree.strip_tags(_INVISIBLE)
     body = tree.body
     return Document(
@@ -111,6 +114,6 @@ def read(url: str, text: str | bytes, charset: str, max_links: int) -> Document:
         canonical_link=canonical,
         lang=lang,
         text_length=length_of(body.text(separator=" ")) if body is not None else 0,
-        links=join_all(url, reading.references, base, max_links),
+        links=join_all(url, references, base, max_links),
         charset=charset,
     )
