@@ -303,7 +303,7 @@ class Stack:
                     child.ask()
             if waited_s > _WORTH_A_LINE_S and not said and children is self._workers:
                 said = True
-                self.say("workers finish their requests; Ctrl-C ends them at once")
+                self.say("waiting for the workers to end; Ctrl-C ends them at once")
             for child in children:
                 if waited_s > child.grace_s + KEEPER_MARGIN_S:
                     child.kill()

@@ -352,7 +352,7 @@ def test_an_interrupt_during_stop_kills_workers_at_once(settings):
     took_s = time.monotonic() - began
     with attach(settings) as url:
         found = client(url).get("key")
-    assert lines == ["workers finish their requests; Ctrl-C ends them at once"]
+    assert lines == ["waiting for the workers to end; Ctrl-C ends them at once"]
     assert none_alive(inside)
     assert took_s < 15
     assert found == b"value"
