@@ -1,5 +1,5 @@
 """`python -m poolcrawl` is the `poolcrawl` command."""
 
-from poolcrawl.cli import main
+from poolcrawl.entry import main
 
 main()

@@ -7,17 +7,15 @@ or setting; 3 Redis or workers unreachable; 4 paused or stopped before the end; 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
 from poolcrawl import __version__, crawling, inspecting
-
-INTERRUPTED = 130
+from poolcrawl.entry import INTERRUPTED
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -51,16 +49,8 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _terminate(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main() -> NoReturn:
     """Run the command line; every expected error ends in one line on stderr."""
-    # A container's stop and a closed terminal are handled like Ctrl-C: leave a crawl that can be continued.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -267,9 +268,33 @@ def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
     )
 
 
+def _in_compose() -> bool:
+    return bool(os.environ.get("POOLCRAWL_IN_COMPOSE"))
+
+
 def _command() -> str:
-    """Return how the person calls poolcrawl where this process runs."""
-    return "docker compose run --rm producer" if os.environ.get("POOLCRAWL_IN_COMPOSE") else "poolcrawl"
+    """Return how the person calls poolcrawl where this process runs, so that what we print can be pasted."""
+    if _in_compose():
+        return "docker compose run --rm -T producer"
+    called = Path(sys.argv[0])
+    found = shutil.which("poolcrawl")
+    if called.name != "poolcrawl" or (found and Path(found).samefile(called)):
+        return "poolcrawl"
+    with contextlib.suppress(ValueError):
+        return str(called.absolute().relative_to(Path.cwd()))
+    return str(called)
+
+
+def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
+    """Return what a person may want to do next: take the records, try another pool."""
+    other = "gevent" if used != "gevent" else "threads"
+    command = _command()
+    if _in_compose():
+        again = f"CRAWL_POOL={other} docker compose up"
+        return [f"{command} export {plan.name} > pages.jsonl", again]
+    verb = "demo" if options.demo else f"crawl {options.seeds[0]}"
+    again = f"CRAWL_POOL={other} {command} {verb}"
+    return [f"{command} export {plan.name} --output pages.jsonl", again]
 
 
 def _flower_line(stack: Stack | None) -> str | None:
@@ -300,18 +325,11 @@ def _end(
     if plan.output:
         written = files.to_file(client, plan.name, plan.format_name, plan.output)
         say(f"{written} records in {plan.output}")
-        if os.environ.get("POOLCRAWL_IN_COMPOSE"):
+        if _in_compose():
             say(f"copy it out: docker compose cp producer:{Path(plan.output).absolute()} .")
-    own: Settings = plan.settings
-    used = stack.pool if stack is not None else own.pool
-    other = "gevent" if used != "gevent" else "threads"
     say("next:")
-    if stack is None and os.environ.get("POOLCRAWL_IN_COMPOSE"):
-        say(f"  {_command()} export {plan.name} > pages.jsonl")
-        say(f"  CRAWL_POOL={other} docker compose up")
-    else:
-        say(f"  poolcrawl export {plan.name} --output pages.jsonl")
-        say(f"  CRAWL_POOL={other} poolcrawl {'demo' if options.demo else 'crawl URL'}")
+    for text in _next_commands(plan, options, stack.pool if stack is not None else plan.settings.pool):
+        say(f"  {text}")
     if flower:
         say(flower)
     if plan.as_json:

@@ -52,6 +52,10 @@ def _check(sender: Any = None, **_: Any) -> None:
 
 
 def _ready(sender: Any = None, **_: Any) -> None:
+    own = settings.load()
+    slots = own.concurrency or pools.TABLE[own.pool].default_concurrency()
+    text = f"worker {sender.hostname} ready: pool {own.pool}, {slots} slots, queues {', '.join(own.queues)}"
+    sys.stderr.write(f"{text}\n")
     heartbeat.announce(sender.hostname)
 
 

@@ -37,6 +37,8 @@ def argv(settings: Settings) -> list[str]:
         sys.executable,
         "-m",
         "celery",
+        # Instead of the banner, the worker says one line when it is ready (worker.app).
+        "--quiet",
         "--app",
         "worker.app:app",
         "worker",
