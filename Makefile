@@ -30,7 +30,7 @@ check: .venv/.stamp  ## the one gate: format, lint, strict types, import rules, 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest $(TESTS)
 
 format: .venv/.stamp ## format the code and mend what ruff can mend
