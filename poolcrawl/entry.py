@@ -1,4 +1,4 @@
-"""Where the `poolcrawl` command begins: a Ctrl-C is answered from the first moment, while the rooms are still imported."""
+"""Where the `poolcrawl` command begins: a Ctrl-C is answered from the first moment, while rooms are imported."""
 
 from __future__ import annotations
 
