@@ -1,16 +1,17 @@
 # One image for every service: which room runs is the command. Works with the official base image and with the stand-in
 # of `make base-images` alike. There is deliberately no syntax line: it would make every build ask a registry.
 
-FROM python:3.13-slim-trixie AS build
+FROM python:3.13-slim-trixie AS libraries
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/poolcrawl
-WORKDIR /src
-
-# The lock comes first: a change of our own code does not install the dependencies again.
-COPY locks/runtime.txt locks/runtime.txt
+# The lock comes first: a change of our own code does not install, nor copy, the libraries again.
+COPY locks/runtime.txt /src/locks/runtime.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/poolcrawl/bin/pip install --require-hashes --only-binary :all: -r locks/runtime.txt
+    /opt/poolcrawl/bin/pip install --require-hashes --only-binary :all: -r /src/locks/runtime.txt
 
+
+FROM libraries AS wheel
+WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY crawl crawl
 COPY producer producer
@@ -20,9 +21,8 @@ COPY demo demo
 COPY embedded embedded
 COPY lab lab
 COPY poolcrawl poolcrawl
-# No network from here on: the build backend is in the lock. Compiled here, since the root is read-only at run time.
-RUN /opt/poolcrawl/bin/pip install --no-index --no-deps --no-build-isolation . \
-    && /opt/poolcrawl/bin/python -m compileall -q -j 0 /opt/poolcrawl/lib
+# No network: the build backend is in the lock.
+RUN /opt/poolcrawl/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
 
 
 FROM python:3.13-slim-trixie
@@ -35,8 +35,11 @@ RUN groupadd --gid 10001 poolcrawl \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin poolcrawl \
     && install -d -o 10001 -g 10001 -m 0700 /secrets /redis-data \
     && install -d -o 10001 -g 10001 -m 0755 /data
-COPY --from=build /opt/poolcrawl /opt/poolcrawl
+COPY --from=libraries /opt/poolcrawl /opt/poolcrawl
 COPY tools/container /opt/poolcrawl/container
+# pip compiles what it installs, so nothing has to be written when it runs.
+RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
+    /opt/poolcrawl/bin/pip install --no-index --no-deps --no-cache-dir /wheel/*.whl
 ENV PATH=/opt/poolcrawl/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /data

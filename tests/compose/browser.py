@@ -75,6 +75,9 @@ def api_tasks(page: Page) -> dict[str, dict[str, Any]]:
 _ROWS = """() => {
     const names = [...document.querySelectorAll('.tasks-page thead')][0].querySelectorAll('th');
     const columns = [...names].map(th => th.dataset.column || th.innerText.trim().toLowerCase());
-    return [...document.querySelectorAll('#tasks-table tbody tr')].map(row => Object.fromEntries(
-        [...row.querySelectorAll('td')].map((cell, place) => [columns[place], cell.innerText.trim()])));
+    return [...document.querySelectorAll('#tasks-table tbody tr')].map(row => ({
+        ...Object.fromEntries([...row.querySelectorAll('td')].map(
+            (cell, place) => [columns[place], cell.innerText.replace(/\\n/g, '').trim()])),
+        uuid: row.id,
+    }));
 }"""

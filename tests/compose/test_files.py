@@ -45,7 +45,7 @@ def test_the_images_are_named_alike_wherever_they_are_named():
     """Stand-ins are of use only under exactly the names that are built from and run."""
     tool = (ROOT / "tools" / "base-images").read_text()
     named = set(re.findall(r"^(?:python|redis)_image=(\S+)", tool, re.MULTILINE))
-    used = set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    used = set(re.findall(r"^FROM (\S+:\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
     used |= set(re.findall(r"^ +image: (redis:\S+)", COMPOSE, re.MULTILINE))
 
     assert named == used
