@@ -203,6 +203,23 @@ def test_documents_name_only_make_verbs_that_exist(path: Path) -> None:
     assert named <= targets
 
 
+def test_every_decision_is_in_the_index_under_its_title() -> None:
+    """docs/decisions/README.md is how a decision is found."""
+    index = _read("docs/decisions/README.md")
+    pages = sorted((ROOT / "docs/decisions").glob("0*.md"))
+    titles = {page.name: page.read_text(encoding="utf-8").splitlines()[0] for page in pages}
+    expected = [f"- [{title[2:6]}]({name}) {title.split('. ', 1)[1]}" for name, title in titles.items()]
+
+    assert expected == [line for line in index.splitlines() if line.startswith("- ")]
+
+
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    """No page is found only by listing the folder."""
+    names = {path.name for path in (ROOT / "docs").glob("*.md")}
+
+    assert names <= set(re.findall(r"\(docs/([a-z]+\.md)", _read("README.md")))
+
+
 def test_scripts_hold_no_key_of_their_own() -> None:
     """Key names come from crawl/keys.py only."""
     scripts = sorted((ROOT / "crawl/lua").glob("*.lua"))
