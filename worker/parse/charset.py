@@ -15,8 +15,27 @@ from charset_normalizer import from_bytes
 
 #: How far the prescan looks, in bytes.
 PRESCAN_BYTES = 1024
-#: Most bytes the detector sees: only words with non-ASCII bytes, so a few are enough.
-SAMPLE_BYTES = 2048
+#: Most bytes the detector sees: only text with non-ASCII bytes, so a few are enough.
+SAMPLE_BYTES = 4096
+#: What the detector may answer: what browsers detect, by the names Python and the standard give it.
+_CANDIDATES = {
+    "cp932": "shift_jis",
+    "euc_jp": "euc-jp",
+    "gb18030": "gb18030",
+    "big5": "big5",
+    "cp949": "euc-kr",
+    "cp1251": "windows-1251",
+    "koi8_r": "koi8-r",
+    "cp1252": "windows-1252",
+    "cp1250": "windows-1250",
+    "iso8859_2": "iso-8859-2",
+    "cp1253": "windows-1253",
+    "iso8859_7": "iso-8859-7",
+    "cp1254": "windows-1254",
+    "cp1255": "windows-1255",
+    "cp1256": "windows-1256",
+    "cp874": "windows-874",
+}
 #: What browsers fall back to in the western world.
 FALLBACK = "windows-1252"
 
@@ -43,7 +62,7 @@ _TAG = re.compile(
 _ATTRIBUTE = re.compile(rb"""([^\s/=>"']+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']*)))?""")
 _CONTENT = re.compile(rb"""charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']+))""", re.IGNORECASE)
 _XML = re.compile(rb"""^<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
-_WORD = re.compile(rb"[^\x00-\x20<>]{0,20}[\x80-\xff][^\x00-\x08<>]{0,60}")
+_RUN = re.compile(rb"[^<>]+")
 
 
 @lru_cache(maxsize=512)
@@ -112,9 +131,39 @@ def _declared(attributes: bytes) -> str | None:
 
 
 def _detected(body: bytes) -> str:
-    """Return what the detector makes of the words that are not ASCII."""
-    sample = b" ".join(_WORD.findall(body[: 64 * 1024]))[:SAMPLE_BYTES]
-    if not sample:
+    """Return what the detector makes of the text that is not ASCII."""
+    sample = _sample(body)
+    found = list(from_bytes(sample, steps=3, chunk_size=512, cp_isolation=list(_CANDIDATES)))
+    if not found:
         return FALLBACK
-    best = from_bytes(sample).best()
-    return (lookup(best.encoding.replace("_", "-")) if best is not None else None) or FALLBACK
+    best = (found[0].chaos, found[0].coherence)
+    tied = [one.encoding for one in found if (one.chaos, one.coherence) == best]
+    # Neighbours often fit alike: more letters win, then the common western one.
+    choice = max(tied, key=lambda name: (_letters(sample, name), name == "cp1252"))
+    return _CANDIDATES.get(choice, FALLBACK)
+
+
+def _letters(sample: bytes, name: str) -> int:
+    return sum(char.isalpha() for char in sample.decode(name, "replace") if char > "\x7f")
+
+
+def _sample(body: bytes) -> bytes:
+    """Return runs of text with non-ASCII bytes, whole: a character cut in two would rule out its own encoding."""
+    runs: list[bytes] = []
+    size = 0
+    for match in _RUN.finditer(body):
+        if match[0].isascii():
+            continue
+        run = b" ".join(match[0].split())
+        if size + len(run) > SAMPLE_BYTES:
+            # Behind the last ASCII byte that is never the second half of a character.
+            run = (
+                run[: max(run.rfind(mark, 0, SAMPLE_BYTES) for mark in (b" ", b",", b".")) + 1]
+                if not size
+                else b""
+            )
+        runs.append(run)
+        size += len(run)
+        if not run or size >= SAMPLE_BYTES:
+            break
+    return b" ".join(runs) or body[:SAMPLE_BYTES]

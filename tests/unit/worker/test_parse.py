@@ -164,23 +164,14 @@ def test_a_failing_parser_is_a_parse_failure(monkeypatch):
         b"<!--" * 100_000,
         b"<x y='" * 100_000,
         b"\xe4" + b"x" * 500_000,
+        b"x" * 500_000 + b"\xe4",
+        "ü日本".encode("euc-jp", "replace") * 100_000,
         b"<meta http-equiv=refresh content='5" + b" " * 300_000 + b"'>",
         b"<a href='" + b"/" * 500_000 + b"'>",
     ],
     ids=[
-        "div",
-        "span",
-        "formatting",
-        "font",
-        "a",
-        "table",
-        "li",
-        "lt",
-        "comments",
-        "quotes",
-        "word",
-        "refresh",
-        "href",
+        *("div", "span", "formatting", "font", "a", "table", "li", "lt", "comments", "quotes"),
+        *("word", "last", "one run", "refresh", "href"),
     ],
 )
 def test_no_page_costs_more_than_seconds(body):
@@ -227,6 +218,31 @@ def test_the_character_coding_is_found_in_the_order_of_browsers(body, label, exp
     name, text = decode(body, label)
 
     assert (name, text if isinstance(text, str) else text.decode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "encodings"),
+    [
+        ("日本国憲法は、日本国の現在の憲法。カタカナも使います。", ["shift_jis", "euc-jp"]),
+        ("대한민국은 동아시아의 한반도 군사 분계선 남부에 위치한 나라이다.", ["euc-kr"]),
+        ("中文维基百科是维基百科协作计划的中文版本于2002年正式成立。", ["gb18030"]),
+        ("中文維基百科是維基百科協作計劃的中文版本由非營利組織維持。", ["big5"]),
+        ("Россия — государство в Восточной Европе. Столица — Москва.", ["windows-1251", "koi8-r"]),
+        ("Ελλάδα είναι χώρα της νοτιοανατολικής Ευρώπης.", ["windows-1253", "iso-8859-7"]),
+        ("ישראל היא מדינה במזרח התיכון, השוכנת על החוף המזרחי.", ["windows-1255"]),
+        ("Polska jest państwem w Europie Środkowej. Żółć, źdźbło, łąka.", ["windows-1250", "iso-8859-2"]),
+        ("La France est un État souverain. Égalité, fraternité, déjà, ça.", ["windows-1252"]),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 300])
+def test_undeclared_encodings_are_detected(text, encodings, times):
+    """A page that declares nothing is read as its text tells, however long it is."""
+    for encoding in encodings:
+        body = (f"<title>{text}</title>" + f"<p class='x'>{text}</p>\n" * times).encode(encoding, "replace")
+
+        document = parse(URL, body, "text/html", None, 5)
+
+        assert document.title == text.encode(encoding, "replace").decode(encoding)
 
 
 @pytest.mark.parametrize(
