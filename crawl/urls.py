@@ -28,6 +28,8 @@ MAX_URL_LENGTH = 4096
 
 SCHEMES = ("http", "https")
 
+#: What the URL standard strips from both ends: C0 controls and space, but no other white space of Unicode.
+_STRIPPED = "".join(map(chr, range(0x21)))
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -95,7 +97,7 @@ def join_all(
     directory = base_of(base)
     found: dict[str, None] = {}
     for reference in references:
-        stripped = reference.strip()
+        stripped = reference.strip(_STRIPPED)
         target = join(base if stripped[:1] in ("", "?", "#") else directory, stripped)
         if target is not None and target not in found:
             found[target] = None

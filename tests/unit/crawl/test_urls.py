@@ -118,9 +118,23 @@ def test_the_links_of_a_page_are_unique_and_canonical(references: list[str]) -> 
 def test_joining_by_directory_is_joining_by_page(references: list[str]) -> None:
     """The shared cache by directory changes nothing about any link."""
     page = "http://a.test/dir/page.html?q=a/b"
-    expected = dict.fromkeys(url for text in references if (url := join(page, text.strip())) is not None)
+    expected = dict.fromkeys(url for text in references if (url := join(page, text)) is not None)
 
     assert list(expected) == join_all(page, references)
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        (" b\n", "http://a.test/x/b"),
+        ("\x1b", "http://a.test/x/y"),
+        ("\x00#top", "http://a.test/x/y"),
+        ("\u00a0b", "http://a.test/x/%C2%A0b"),
+    ],
+)
+def test_a_reference_is_stripped_as_the_url_standard_says(reference: str, target: str) -> None:
+    """C0 controls and spaces at its ends are nothing; a no-break space belongs to it."""
+    assert join_all("http://a.test/x/y", [reference]) == [target]
 
 
 def test_links_keep_the_order_of_the_document() -> None:
