@@ -27,6 +27,8 @@ BATCH_BUDGET_S = 1.0
 MAX_LOOKS = 64
 #: Links per `add` or `complete` call, so that no call holds Redis for long.
 LINKS_PER_CALL = 1000
+#: Bytes of links per call; long URLs fill one before a thousand do.
+LINK_BYTES_PER_CALL = 256 * 1024
 #: Connections to a host that fail one after the other before its waiting URLs fail without being asked.
 HOST_FAIL_LIMIT = 10
 #: Batches whose attempts are kept per crawl; older ones are dropped.
@@ -160,19 +162,25 @@ class Links:
         self.fingerprints.add(fingerprint)
 
     def slices(self) -> list[list[tuple[int, str, list[tuple[int, str, str]]]]]:
-        """Return the groups cut into calls of at most `LINKS_PER_CALL` links; the last slice may be empty."""
+        """Return the groups cut into calls of at most `LINKS_PER_CALL` links and `LINK_BYTES_PER_CALL` bytes of them.
+
+        There is always one call, which is empty when no link is held.
+        """
         calls: list[list[tuple[int, str, list[tuple[int, str, str]]]]] = [[]]
-        room = LINKS_PER_CALL
+        room, space = LINKS_PER_CALL, LINK_BYTES_PER_CALL
         for (level, origin), links in self._groups.items():
-            first = 0
-            while first < len(links):
-                if room == 0:
+            part: list[tuple[int, str, str]] = []
+            for link in links:
+                size = len(link[2])
+                if room == 0 or size > space:
+                    part = []
                     calls.append([])
-                    room = LINKS_PER_CALL
-                part = links[first : first + room]
-                calls[-1].append((level, origin, part))
-                first += len(part)
-                room -= len(part)
+                    room, space = LINKS_PER_CALL, LINK_BYTES_PER_CALL
+                if not part:
+                    calls[-1].append((level, origin, part))
+                part.append(link)
+                room -= 1
+                space -= size
         return calls
 
 
@@ -295,6 +303,7 @@ class Frontier:
             obey=options.robots == "obey",
             fail_limit=HOST_FAIL_LIMIT,
             max_looks=MAX_LOOKS,
+            max_losses=options.max_losses,
         )
         return Leased(
             state=state.decode(),
@@ -306,7 +315,11 @@ class Frontier:
         )
 
     def start(self, lease: str, *, nonce: str, worker: str, options: CrawlOptions) -> Started | str:
-        """Make a sent batch this worker's own; return `taken` or the crawl's state when it is not to be had."""
+        """Make a sent batch this worker's own; return why when it is not to be had.
+
+        That is `taken` (a second delivery), `busy` (its host was given to others while the message waited), or the
+        crawl's state.
+        """
         answer = self._run(
             "start",
             lease=lease,
@@ -314,6 +327,7 @@ class Frontier:
             worker=worker,
             lease_ms=int(options.lease_s * 1000),
             total_ms=int(options.total_timeout_s * 1000),
+            host_concurrency=options.host_concurrency,
         )
         if answer[0] != b"ok":
             return str((answer[1] if len(answer) > 1 else answer[0]).decode())
@@ -390,12 +404,13 @@ class Frontier:
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
     def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
-        """Begin to parse a fetched batch; None when it was closed or reclaimed."""
+        """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
         arguments = {
             "lease": lease,
             "nonce": nonce,
             "lease_ms": int(options.lease_s * 1000),
             "never_ms": int(PARSE_NEVER_S * 1000),
+            "with_bodies": with_bodies,
         }
         bodies: dict[bytes, bytes] = {}
         if with_bodies:
@@ -492,7 +507,11 @@ class Frontier:
     def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
         """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back."""
         fetch, parse, reclaimed = self._run(
-            "reap", lease_ms=int(options.lease_s * 1000), max_losses=options.max_losses, limit=limit
+            "reap",
+            lease_ms=int(options.lease_s * 1000),
+            max_losses=options.max_losses,
+            limit=limit,
+            host_concurrency=options.host_concurrency,
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed
 
@@ -524,10 +543,6 @@ class Frontier:
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""
         return int(self.client.hget(keys.robots(origin), "attempts") or 0)
-
-    def known_delay_ms(self, host: str) -> int:
-        """Return the delay that robots.txt asks for on a host."""
-        return int(self.client.hget(keys.host(host), "robots_delay") or 0)
 
 
 class Renewal(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ def worker(name: str) -> str:
 
 
 def host(name: str) -> str:
-    """hash: due, hold, robots_delay, expected_ms, fails, and `delay <crawl>` per active crawl (all ms).
+    """hash: due, hold, expected_ms, fails, `robots_delay <origin>`, `delay <crawl>` per active crawl (all ms).
 
     Shared by all crawls. Written by `lease`, `fetched`, `finish`; expires a day after its last use.
     """

@@ -138,8 +138,8 @@ class PageRef(msgspec.Struct, omit_defaults=True):
 
     @property
     def transient(self) -> bool:
-        """Whether another attempt may cure it."""
-        if self.outcome != "failed":
+        """Whether another attempt may cure it; where no request was made (a host given up), none was tried."""
+        if self.outcome != "failed" or not self.requested:
             return False
         if self.reason == "http":
             return self.status in TRANSIENT_STATUSES

@@ -74,7 +74,7 @@ local function wake()
   end
 end
 
--- The longest of robots' delay and of every active crawl's own; `own` is this crawl's.
+-- The longest of robots' delays (one per origin) and of every active crawl's own; `own` is this crawl's.
 local function delay_of(host, own)
   local delay = own or 0
   local fields = call('HGETALL', HOST_ .. host)
@@ -82,15 +82,58 @@ local function delay_of(host, own)
   for i = 1, #fields, 2 do
     local field, value = fields[i], tonumber(fields[i + 1])
     values[field] = value or fields[i + 1]
-    if field == 'robots_delay' or string.sub(field, 1, 6) == 'delay ' then
+    if string.sub(field, 1, 6) == 'delay ' or string.sub(field, 1, 13) == 'robots_delay ' then
       if value and value > delay then delay = value end
     end
   end
   return delay, values
 end
 
+-- How many batches are outstanding at a host. One whose time is over without a report may have been asking until
+-- then, so the host is due a delay later; `fields` (of delay_of) is kept true.
+local function outstanding(host, delay, fields)
+  local out = OUT_ .. host
+  local stale = call('ZREVRANGEBYSCORE', out, NOW, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if stale[2] then
+    call('ZREMRANGEBYSCORE', out, '-inf', NOW)
+    local due = tonumber(stale[2]) + delay
+    if due > (fields.due or 0) then
+      fields.due = due
+      call('HSET', HOST_ .. host, 'due', string.format('%d', due))
+      call('PEXPIRE', HOST_ .. host, HOST_TTL)
+    end
+  end
+  return call('ZCARD', out)
+end
+
+-- Whether a batch nobody has begun has lost its place at the host: its mark ran out while it waited in the broker, and
+-- by now the host is full or not due. A doomed batch asks nobody and needs no place.
+local function lost_place(key, host, own_delay, doom, host_concurrency)
+  if doom and doom ~= '' then return false end
+  local delay, fields = delay_of(host, tonumber(own_delay))
+  if (fields.hold or 0) > NOW then return true end
+  local mark = call('ZSCORE', OUT_ .. host, key)
+  if mark then
+    if tonumber(mark) > NOW then return false end
+    call('ZREM', OUT_ .. host, key)
+  end
+  local cap = delay > 0 and 1 or host_concurrency
+  return outstanding(host, delay, fields) >= cap or (fields.due or 0) > NOW
+end
+
 local function close_lease(key, host)
   call('DEL', key)
   call('ZREM', LEASES, key)
   call('ZREM', OUT_ .. host, key)
+end
+
+-- Give a batch nobody has begun back to the front of its queue, uncharged.
+local function put_back(key, kind, origin, host, queue, level, entries)
+  close_lease(key, host)
+  if kind == 'robots' then
+    call('HDEL', ROBOTS_ .. origin, 'asked_until')
+  else
+    enqueue(queue, level, split(entries), true)
+  end
+  free_host(host, NOW)
 end

@@ -38,7 +38,12 @@ if robots then
     call('HDEL', robots_key, 'attempts', 'not_before')
     -- Kept a little longer than it is fresh, so that a batch leased just before still finds its rules.
     call('PEXPIRE', robots_key, robots.fresh_ms + 600000)
-    call('HSET', HOST_ .. host, 'robots_delay', string.format('%d', robots.delay_ms))
+    call('HSET', HOST_ .. host, 'robots_delay ' .. robots.origin, string.format('%d', robots.delay_ms))
+    if robots.delay_ms > 0 then
+      -- Known only now, it counts from now: the report of this very request knew nothing of it.
+      local due = math.max(tonumber(call('HGET', HOST_ .. host, 'due') or '0'), NOW + robots.delay_ms)
+      call('HSET', HOST_ .. host, 'due', string.format('%d', due))
+    end
     call('PEXPIRE', HOST_ .. host, HOST_TTL)
   end
   free_host(host, NOW)

@@ -5,7 +5,11 @@
 -- Returns {'ok', count} or {'stale'} when the lease was reclaimed. A repeated call with the same nonce returns 'ok'.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'nonce', 'entries', 'kind', 'origin', 'host', 'queue', 'level', 'delay')
-if not held[1] or held[2] ~= A.nonce then return {'stale'} end
+if not held[1] or held[2] ~= A.nonce then
+  -- Its bodies came in with this call and nobody will read them.
+  call('UNLINK', BODIES_ .. A.lease)
+  return {'stale'}
+end
 if held[1] == 'fetched' then return {'ok', A.count} end
 local host = held[6]
 local entries = split(held[3])
@@ -22,6 +26,7 @@ else
     'bodies', A.bodies and '1' or '0')
   call('ZADD', LEASES, NOW + A.lease_ms, key)
   call('ZREM', OUT_ .. host, key)
+  if held[4] == 'robots' then call('HSET', ROBOTS_ .. held[5], 'asked_until', NOW + 2 * A.lease_ms) end
 end
 if #rest > 0 and held[4] == 'page' then enqueue(held[7], held[8], rest, true) end
 

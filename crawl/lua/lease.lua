@@ -1,6 +1,6 @@
 -- Hand out batches of requests whose host is due.
 -- A: window, slots (fetch slots alive), batch, budget_ms, lease_ms, host_concurrency, delay_ms, obey (robots),
---    fail_limit, max_looks
+--    fail_limit, max_looks, max_losses
 -- Returns {state, batches, next (ms, or -1: nothing will be due by itself), now, leased, ended 0|1},
 -- each batch {lease, kind, count, first URL}.
 -- A repeated call after a lost reply hands out further batches; the reaper re-sends those whose reply was lost.
@@ -15,6 +15,10 @@ for _, member in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 
 end
 
 local leased = call('ZCARD', LEASES)
+-- The end is read from the sets, never from the counts, so that a crawl always ends.
+if leased == 0 and call('SCARD', QUEUES) == 0 and call('ZCARD', DELAYED) == 0 and call('LLEN', SUSPECTS) == 0 then
+  return {state, {}, -1, NOW, 0, call('HGET', CRAWL, 'seeds_open') ~= '1' and 1 or 0}
+end
 local level = nil
 local levels = call('HGETALL', LEVELS)
 for i = 1, #levels, 2 do
@@ -24,11 +28,7 @@ if not level then
   local left = call('SRANDMEMBER', QUEUES)
   if left then level = tonumber((place_of(left))) end
 end
-if not level then
-  local idle = leased == 0 and call('SCARD', QUEUES) == 0 and call('ZCARD', DELAYED) == 0
-    and call('LLEN', SUSPECTS) == 0 and call('HGET', CRAWL, 'seeds_open') ~= '1'
-  return {state, {}, -1, NOW, leased, idle and 1 or 0}
-end
+if not level then return {state, {}, -1, NOW, leased, 0} end
 
 local due_key = DUE_ .. string.format('%d', level)
 local batches = {}
@@ -52,15 +52,14 @@ local function look(host)
   end
   local at = math.max(fields.due or 0, fields.hold or 0)
   if at > NOW then return false, at, delay, fields, true end
-  local out = OUT_ .. host
-  call('ZREMRANGEBYSCORE', out, '-inf', NOW)
-  local outstanding = call('ZCARD', out)
+  local there = outstanding(host, delay, fields)
+  if (fields.due or 0) > NOW then return false, fields.due, delay, fields, true end
   local cap = delay > 0 and 1 or A.host_concurrency
-  if outstanding >= cap then
-    local first = call('ZRANGE', out, 0, 0, 'WITHSCORES')
+  if there >= cap then
+    local first = call('ZRANGE', OUT_ .. host, 0, 0, 'WITHSCORES')
     return false, tonumber(first[2]) + 1, delay, fields, true
   end
-  return true, outstanding + 1 >= cap, delay, fields, false
+  return true, there + 1 >= cap, delay, fields, false
 end
 
 -- Whether the origin's robots.txt is known. Returns 'fresh', or 'ask', or when to look again.
@@ -77,11 +76,12 @@ local function make_lease(kind, origin, host, queue, entries, delay, fields, doo
   local id = 'l' .. string.format('%d', call('HINCRBY', CRAWL, 'seq', 1))
   local key = LEASE_ .. id
   call('HSET', key, 'state', 'sent', 'entries', table.concat(entries, '\n'), 'kind', kind, 'origin', origin,
-    'host', host, 'queue', queue, 'level', level, 'n', #entries, 'doom', doom or '', 'delay', delay,
+    'host', host, 'queue', queue, 'level', (place_of(queue)), 'n', #entries, 'doom', doom or '', 'delay', delay,
     'expected', fields.expected_ms or 0, 'sent_at', NOW)
   call('ZADD', LEASES, NOW + A.lease_ms, key)
   local out = OUT_ .. host
-  call('ZADD', out, NOW + A.lease_ms, key)
+  -- Its mark outlasts the lease, so that the reaper re-sends it before anybody takes its place.
+  call('ZADD', out, NOW + 2 * A.lease_ms, key)
   call('PEXPIRE', out, HOST_TTL)
   local url = string.match(entries[1], '(%S+)$')
   batches[#batches + 1] = {id, kind, #entries, url}
@@ -102,13 +102,17 @@ if want > 0 and call('LLEN', SUSPECTS) > 0 then
     local own_level, origin = place_of(queue)
     local host = host_of(origin)
     local ready, at, delay, fields = look(host)
-    if not ready then
+    if tonumber(own_level) ~= level then
+      call('RPUSH', SUSPECTS, member)
+    elseif not ready then
       call('RPUSH', SUSPECTS, member)
       later(at)
     elseif robots(origin) ~= 'fresh' then
       enqueue(queue, own_level, {entry}, true)
     else
-      call('HSET', CRAWL, 'suspect', make_lease('page', origin, host, queue, {entry}, delay, fields, nil))
+      local lost = tonumber(string.match(entry, '^%d+ (%d+)'))
+      local doom = lost >= A.max_losses and 'lost' or nil
+      call('HSET', CRAWL, 'suspect', make_lease('page', origin, host, queue, {entry}, delay, fields, doom))
     end
   end
 end

@@ -1,6 +1,7 @@
 -- Look after overdue leases: re-send what was only sent or fetched, take back what was being fetched.
--- A: lease_ms, max_losses, limit
+-- A: lease_ms, max_losses, limit, host_concurrency
 -- Returns {fetch, parse, reclaimed}: batches to send again as {lease, kind, count, first URL}, and URLs taken back.
+-- What was only sent and has lost its place at the host goes back to waiting instead, uncharged.
 -- A repeated call finds nothing overdue until a lease's time has passed once more.
 local fetch, parse, reclaimed = {}, {}, 0
 
@@ -46,7 +47,8 @@ local function take_back(key, lease)
     close_lease(key, host)
   end
   if lease.state == 'fetching' then
-    call('HSET', HOST_ .. host, 'due', string.format('%d', NOW + delay))
+    local due = math.max(tonumber(call('HGET', HOST_ .. host, 'due') or '0'), NOW + delay)
+    call('HSET', HOST_ .. host, 'due', string.format('%d', due))
     call('PEXPIRE', HOST_ .. host, HOST_TTL)
   end
   free_host(host, NOW + delay)
@@ -64,13 +66,18 @@ for _, key in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, A.li
     local batch = {id, lease.kind, tonumber(lease.n), first}
     local tries = tonumber(lease.parse_tries or 0)
     lease.begun = lease.state == 'fetching' or tries > 0
-    if lease.state == 'sent' then
+    local robots_key = lease.kind == 'robots' and ROBOTS_ .. lease.origin
+    if lease.state == 'sent' and lost_place(key, lease.host, lease.delay, lease.doom, A.host_concurrency) then
+      put_back(key, lease.kind, lease.origin, lease.host, lease.queue, lease.level, lease.entries)
+    elseif lease.state == 'sent' then
       call('ZADD', LEASES, NOW + A.lease_ms, key)
-      call('ZADD', OUT_ .. lease.host, NOW + A.lease_ms, key)
+      if lease.doom == '' then call('ZADD', OUT_ .. lease.host, NOW + 2 * A.lease_ms, key) end
+      if robots_key then call('HSET', robots_key, 'asked_until', NOW + 2 * A.lease_ms) end
       fetch[#fetch + 1] = batch
     elseif lease.state == 'fetched' and tries < 2
       and (lease.bodies ~= '1' or call('EXISTS', BODIES_ .. id) == 1) then
       call('ZADD', LEASES, NOW + A.lease_ms, key)
+      if robots_key then call('HSET', robots_key, 'asked_until', NOW + 2 * A.lease_ms) end
       parse[#parse + 1] = batch
     else
       take_back(key, lease)

@@ -1,0 +1,295 @@
+"""No host sees two requests closer than its delay, or more at once than its cap, over all crawls on one Redis."""
+
+from __future__ import annotations
+
+import standin
+
+from crawl import keys
+from crawl.frontier import HOST_FAIL_LIMIT, RobotsAnswer
+
+
+def _out(frontier, host):
+    return frontier.client.zcard(keys.host_out(host))
+
+
+def test_a_host_with_a_delay_has_one_request_outstanding(frontier, host):
+    """However many slots are free, the second request waits for the first one's report."""
+    options = standin.options(delay_s=0.05)
+    standin.admit(frontier, options, *standin.pages(host, 5))
+
+    first = standin.lease(frontier, options)
+    second = standin.lease(frontier, options)
+
+    assert [batch.count for batch in first] == [1]
+    assert second == []
+
+
+def test_requests_to_a_host_keep_their_distance_in_redis_time(frontier, host):
+    """The next request is leased no earlier than the end of the last one plus the delay, and not much later."""
+    options = standin.options(delay_s=0.06)
+    standin.admit(frontier, options, *standin.pages(host, 4))
+    gaps = []
+    ended = None
+    while len(gaps) < 3:
+        leased = frontier.lease(options, window=9, slots=4)
+        if not leased.batches:
+            standin.wait_until(frontier.client, leased.next_ms - 1)
+            continue
+        if ended is not None:
+            gaps.append(leased.now_ms - ended)
+        started = standin.start(frontier, leased.batches[0], options)
+        ended = standin.now_ms(frontier.client)
+        standin.fetched(frontier, started, options, said=standin.report(started, ended_ms=ended))
+
+    assert min(gaps) >= 60
+    assert max(gaps) < 1000
+
+
+def test_the_end_of_a_request_counts_even_if_it_is_reported_late(frontier, host):
+    """A batch reports the time its last request ended; the host is not made to wait for the report as well."""
+    options = standin.options(delay_s=1.0)
+    standin.admit(frontier, options, *standin.pages(host, 2))
+    (batch,) = standin.lease(frontier, options)
+    started = standin.start(frontier, batch, options)
+    ended = started.now_ms - 5000
+
+    standin.fetched(frontier, started, options, said=standin.report(started, ended_ms=ended))
+
+    assert len(standin.lease(frontier, options)) == 1
+    assert int(frontier.client.hget(keys.host(host), "due")) == ended + 1000
+
+
+def test_a_host_without_delay_has_a_cap_on_its_batches(frontier, host):
+    """`CRAWL_HOST_CONCURRENCY` batches at once, and the next one as soon as one of them reports."""
+    options = standin.options(batch=1, host_concurrency=3)
+    standin.admit(frontier, options, *standin.pages(host, 9))
+
+    first = standin.lease(frontier, options)
+    full = standin.lease(frontier, options)
+    standin.fetched(frontier, standin.start(frontier, first[0], options), options)
+    freed = standin.lease(frontier, options)
+
+    assert (len(first), len(full), len(freed)) == (3, 0, 1)
+
+
+def test_two_origins_of_a_host_share_its_politeness(frontier, host):
+    """Politeness is owed to the host, not to a port of it."""
+    options = standin.options(delay_s=1.0)
+    standin.admit(frontier, options, f"http://{host}/", f"https://{host}/", f"http://{host}:8080/")
+
+    assert len(standin.lease(frontier, options)) == 1
+
+
+def test_the_largest_delay_of_all_active_crawls_counts_for_each(new_frontier, host):
+    """Two crawls on one Redis are one visitor to a host."""
+    hasty, calm = new_frontier(), new_frontier()
+    quick, slow = standin.options(delay_s=0), standin.options(delay_s=5)
+    standin.admit(hasty, quick, *standin.pages(host, 3))
+    standin.admit(calm, slow, *standin.pages(host, 3))
+
+    (first,) = standin.lease(calm, slow)
+    blocked = standin.lease(hasty, quick)
+    started = standin.start(calm, first, slow)
+    standin.fetched(calm, started, slow)
+    later = hasty.lease(quick, window=9, slots=4)
+
+    assert blocked == []
+    assert later.batches == []
+    assert later.next_ms == started.now_ms + 5000
+
+
+def test_a_finished_crawl_takes_its_delay_with_it(new_frontier, host):
+    """The delay of a crawl counts while it is active; afterwards the other crawl has the host for itself."""
+    hasty, calm = new_frontier(), new_frontier()
+    quick, slow = standin.options(delay_s=0), standin.options(delay_s=5)
+    standin.admit(calm, slow, f"http://{host}/")
+    standin.visit(calm, standin.lease(calm, slow)[0], slow)
+    standin.admit(hasty, quick, f"http://{host}/2")
+    calm.finish()
+    calm.finish()
+
+    assert f"delay {calm.crawl}".encode() not in hasty.client.hkeys(keys.host(host))
+
+
+def test_a_report_wakes_the_queues_of_other_crawls(new_frontier, host):
+    """A host that one crawl frees is due for the other one too, not only when its own mark runs out."""
+    one, two = new_frontier(), new_frontier()
+    options = standin.options(delay_s=0.001)
+    standin.admit(one, options, f"http://{host}/1")
+    standin.admit(two, options, f"http://{host}/2")
+    (batch,) = standin.lease(one, options)
+    assert standin.lease(two, options) == []
+
+    started = standin.start(one, batch, options)
+    standin.fetched(one, started, options)
+    standin.wait_until(one.client, started.now_ms + 1)
+
+    assert [batch.url for batch in standin.lease(two, options)] == [f"http://{host}/2"]
+
+
+def test_retry_after_holds_the_whole_host(frontier, host):
+    """A 429 or 503 with Retry-After pauses every origin of the host, without a delay of ours."""
+    options = standin.options(batch=1, host_concurrency=2)
+    standin.admit(frontier, options, *standin.pages(host, 4), *standin.pages(host, 4, "https"))
+    first, _ = standin.lease(frontier, options)
+    started = standin.start(frontier, first, options)
+    until = started.now_ms + 80
+
+    standin.fetched(frontier, started, options, said=standin.report(started, hold_until_ms=until))
+    early = frontier.lease(options, window=9, slots=4)
+    standin.wait_until(frontier.client, until)
+
+    assert early.batches == []
+    assert standin.lease(frontier, options) != []
+
+
+def test_a_batch_sent_before_a_hold_is_put_back_when_it_starts_after_it(frontier, host):
+    """Batches that lie in the broker when a host asks for a pause must not break it; nothing is charged."""
+    options = standin.options(batch=1, host_concurrency=2)
+    standin.admit(frontier, options, *standin.pages(host, 3))
+    first, second = standin.lease(frontier, options)
+    started = standin.start(frontier, first, options)
+    standin.fetched(
+        frontier, started, options, said=standin.report(started, hold_until_ms=started.now_ms + 60_000)
+    )
+
+    answer = frontier.start(second.lease, nonce="n", worker="w", options=options)
+
+    assert answer == "busy"
+    assert standin.waiting(frontier, f"http://{host}") == [f"http://{host}/1", f"http://{host}/2"]
+    assert standin.entries(frontier, f"http://{host}")[0].startswith("0 0 0 ")
+
+
+def test_a_message_that_waited_too_long_does_not_start_beside_another(frontier, host):
+    """Its place at the host ran out and was given away: it goes back uncharged instead of asking at the same time."""
+    options = standin.options(delay_s=0.02, lease_s=0.03)
+    calm = standin.options(delay_s=0.02)
+    standin.admit(frontier, options, *standin.pages(host, 2))
+    (late,) = standin.lease(frontier, options)
+    mark = frontier.client.zscore(keys.host_out(host), keys.lease(frontier.crawl, late.lease))
+    standin.wait_until(frontier.client, mark + 25)
+    (early,) = standin.lease(frontier, calm)
+    standin.start(frontier, early, calm)
+
+    answer = frontier.start(late.lease, nonce="n", worker="w", options=calm)
+
+    assert answer == "busy"
+    assert standin.waiting(frontier, f"http://{host}") == [late.url]
+
+
+def test_the_reaper_does_not_send_again_what_lost_its_place(frontier, host):
+    """Re-sending an overdue batch while another one is at the host would ask it twice at once."""
+    options = standin.options(delay_s=0.02, lease_s=0.03)
+    standin.admit(frontier, options, *standin.pages(host, 2))
+    (late,) = standin.lease(frontier, options)
+    mark = frontier.client.zscore(keys.host_out(host), keys.lease(frontier.crawl, late.lease))
+    standin.wait_until(frontier.client, mark + 25)
+    calm = standin.options(delay_s=0.02)
+    assert len(standin.lease(frontier, calm)) == 1
+
+    fetch, parse, reclaimed = frontier.reap(options)
+
+    assert (fetch, parse, reclaimed) == ([], [], 0)
+    assert _out(frontier, host) == 1
+    assert standin.waiting(frontier, f"http://{host}") == [late.url]
+
+
+def test_a_silent_workers_host_waits_its_delay_before_anybody_reaps(frontier, host):
+    """A worker may still be asking when its lease ends, so the host is due a delay after that, reaped or not."""
+    options = standin.options(delay_s=0.2, lease_s=0.05)
+    standin.admit(frontier, options, *standin.pages(host, 2))
+    (batch,) = standin.lease(frontier, options)
+    standin.start(frontier, batch, options)
+    expiry = frontier.client.zscore(keys.leases(frontier.crawl), keys.lease(frontier.crawl, batch.lease))
+    standin.wait_until(frontier.client, expiry)
+
+    leased = frontier.lease(options, window=9, slots=4)
+
+    assert leased.batches == []
+    assert leased.next_ms >= expiry + 200
+
+
+def test_origins_of_one_host_keep_the_longest_crawl_delay(frontier, host):
+    """The answer of one port does not undo what another port of the same host asked for."""
+    options = standin.options(robots="obey", batch=1)
+    standin.admit(frontier, options, f"http://{host}/", f"http://{host}:81/")
+    for batch, delay_ms in zip(standin.lease(frontier, options), (400, 0), strict=True):
+        started = standin.start(frontier, batch, options)
+        standin.fetched(frontier, started, options)
+        frontier.complete(
+            standin.load(frontier, batch.lease, options).lease,
+            [],
+            [],
+            standin.links(options),
+            options=options,
+            robots=RobotsAnswer(origin=started.origin, fresh_ms=60_000, delay_ms=delay_ms),
+        )
+    frontier.client.hset(keys.host(host), "due", 0)
+
+    (page,) = standin.lease(frontier, options)
+
+    assert standin.start(frontier, page, options).delay_ms == 400
+
+
+def test_a_crawl_delay_counts_from_the_moment_it_is_known(frontier, host):
+    """The first page does not follow on the heels of the robots.txt that asked for a delay."""
+    options = standin.options(robots="obey")
+    standin.admit(frontier, options, f"http://{host}/")
+    (batch,) = standin.lease(frontier, options)
+    started = standin.start(frontier, batch, options)
+    standin.fetched(frontier, started, options)
+    frontier.complete(
+        standin.load(frontier, batch.lease, options).lease,
+        [],
+        [],
+        standin.links(options),
+        options=options,
+        robots=RobotsAnswer(origin=started.origin, fresh_ms=60_000, delay_ms=5000),
+    )
+
+    leased = frontier.lease(options, window=9, slots=4)
+
+    assert leased.batches == []
+    assert leased.next_ms >= started.now_ms + 5000
+
+
+def test_a_host_that_cannot_be_reached_is_given_up_in_slices(frontier, host):
+    """After `HOST_FAIL_LIMIT` failures of connecting in a row its URLs come doomed, in whole batches."""
+    options = standin.options(batch=5)
+    standin.admit(frontier, options, *standin.pages(host, 12))
+    (batch,) = standin.lease(frontier, options, window=1)
+    started = standin.start(frontier, batch, options)
+    standin.fetched(frontier, started, options, said=standin.report(started, fails=HOST_FAIL_LIMIT))
+
+    doomed = standin.lease(frontier, options, window=2)[0]
+
+    assert doomed.count == 5
+    assert standin.start(frontier, doomed, options).doom == "connect"
+
+
+def test_one_answer_gives_a_failing_host_a_fresh_chance(frontier, host):
+    """Only failures in a row count."""
+    options = standin.options(batch=1)
+    standin.admit(frontier, options, *standin.pages(host, 12))
+    for said in ({"fails": HOST_FAIL_LIMIT - 1}, {}, {"fails": HOST_FAIL_LIMIT - 1}):
+        (batch,) = standin.lease(
+            frontier, options, window=frontier.client.zcard(keys.leases(frontier.crawl)) + 1
+        )
+        started = standin.start(frontier, batch, options)
+        standin.fetched(frontier, started, options, said=standin.report(started, **said))
+
+    batch = standin.lease(frontier, options)[0]
+
+    assert standin.start(frontier, batch, options).doom is None
+
+
+def test_a_batch_without_requests_does_not_make_its_host_wait(frontier, host):
+    """URLs that robots.txt denies are no requests: the host is due as before."""
+    options = standin.options(delay_s=5)
+    standin.admit(frontier, options, *standin.pages(host, 2))
+    (batch,) = standin.lease(frontier, options)
+    started = standin.start(frontier, batch, options)
+
+    standin.fetched(frontier, started, options, said=standin.report(started, requests=0))
+
+    assert len(standin.lease(frontier, options)) == 1
