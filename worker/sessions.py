@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     from worker.guard import Guard
 
+#: Most hosts with idle connections per slot.
+HOSTS_PER_SLOT = 8
+
 _NEVER = Retry(False, redirect=False)
 
 
@@ -80,6 +83,7 @@ class _Guarded:
                 failure = error
             else:
                 sock.arm(limits.deadline, limits.read_s)
+                limits.use(sock)
                 return sock
         if failure is None or isinstance(failure, TimeoutError):
             raise TransientFetchError(
@@ -125,6 +129,7 @@ class SecureConnection(_Guarded, HTTPSConnection):
             secure.arm(end, self.limits.connect_s)  # type: ignore[attr-defined]
             secure.do_handshake()
             secure.arm(self.limits.deadline, self.limits.read_s)  # type: ignore[attr-defined]
+            self.limits.use(secure)
         except BaseException as error:
             secure.close()
             raise self._failure(error) from error
@@ -167,6 +172,7 @@ class _Pool(HTTPConnectionPool):
         reused = conn.sock is not None
         if reused:
             conn.sock.arm(limits.deadline, limits.read_s)
+            limits.use(conn.sock)
             used = conn.sock
         try:
             return super()._make_request(conn, method, url, **kwargs)
@@ -262,7 +268,9 @@ class Web:
 
     def __init__(self, guard: Guard, slots: int, hosts: int = 64) -> None:
         self.guard = guard
-        self._adapter = _Adapter(guard, slots, max(hosts, slots))
+        # At least one host per slot, or slots would push each other's connections out; but a session of one slot
+        # (threads) keeps only a few, since there are as many sessions and file descriptors are scarce.
+        self._adapter = _Adapter(guard, slots, min(max(hosts, slots), HOSTS_PER_SLOT * slots))
 
     def get(self, url: str, headers: Mapping[str, str], limits: Limits) -> HTTPResponse:
         """Ask for a canonical URL; return urllib3's answer with its body unread and undecoded.

@@ -7,6 +7,7 @@ the same promise rests on the `timeout` attribute that gevent asks before each w
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import math
 import re
@@ -67,6 +68,13 @@ class _Bounded:
         self._deadline = deadline
         self._pace = pace
         self.heard = False
+
+    def end_now(self) -> None:
+        """Let the read or write that is under way in another thread fail, and all that follow."""
+        self._deadline = 0.0
+        with contextlib.suppress(OSError):
+            # By the descriptor's own call: a TLS socket's `shutdown` would drop its state under the reader's feet.
+            socket.socket.shutdown(self, socket.SHUT_RDWR)  # type: ignore[arg-type]
 
     def _left(self) -> float:
         left = self._deadline - monotonic()
@@ -184,6 +192,8 @@ class Answer(http.client.HTTPResponse):
             if coding.strip().lower() != "chunked":
                 raise HeadError(f"transfer coding {coding[:40]!r}")
             self.chunked = True
+            # Where both are given the chunks count (RFC 9112 section 6.3); urllib3 would log it for every page.
+            del headers["content-length"]
         self.will_close = self._check_close()  # type: ignore[attr-defined]
         self.length = None if self.chunked else _content_length(headers)
         if status in (204, 304):

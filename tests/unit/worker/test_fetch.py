@@ -448,6 +448,18 @@ def test_a_broken_answer_on_a_kept_connection_is_not_asked_again(serve, ask):
     assert len(server.heads) == 2
 
 
+def test_more_hosts_than_kept_connections_are_no_trouble(serve, ask):
+    """The least recently used connections are closed; every page arrives."""
+    servers = [serve(says(page(b"x"), page(b"y"))) for _ in range(10)]
+    session = Web(Guard(allow=["127.0.0.1"]), slots=1)
+
+    rounds = [[ask(server.url(), session=session)[0].outcome for server in servers] for _ in range(2)]
+
+    session.close()
+    assert rounds == [["ok"] * 10] * 2
+    assert [server.connections for server in servers] == [2] * 10
+
+
 def test_a_deadline_does_not_leak_into_the_next_request_on_the_connection(serve, ask):
     """A kept connection gets the next request's own time."""
 
