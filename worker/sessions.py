@@ -40,17 +40,39 @@ _NEVER = Retry(False, redirect=False)
 
 
 class Limits(Timeout):
-    """urllib3's timeout that also carries the request's deadline (on `time.monotonic`) to the connection."""
+    """urllib3's timeout that also carries the request's deadline (on `time.monotonic`) to the connection.
+
+    One object serves one request, through every layer, so that it can be aborted from another thread.
+    """
 
     def __init__(self, connect: float, read: float, deadline: float) -> None:
         super().__init__(connect=connect, read=read)
         self.connect_s = connect
         self.read_s = read
         self.deadline = deadline
+        self._socket: PlainSocket | SecureSocket | None = None
+        self._aborted = False
 
     def clone(self) -> Limits:
-        """Return a copy; urllib3 makes one per request."""
-        return Limits(self.connect_s, self.read_s, self.deadline)
+        """Return itself: urllib3's copies could not be aborted."""
+        return self
+
+    def start_connect(self) -> float:
+        """Do nothing: the deadline keeps the time, and a request sent again keeps its deadline."""
+        return 0.0
+
+    def use(self, sock: PlainSocket | SecureSocket) -> None:
+        """Note the socket the request is on; ends it at once when the request was aborted before."""
+        self._socket = sock
+        if self._aborted:
+            sock.end_now()
+
+    def abort(self) -> None:
+        """End the request from another thread; harmless when it is over and its connection serves another."""
+        self._aborted = True
+        sock = self._socket
+        if sock is not None and sock.armed_for(self.deadline):
+            sock.end_now()
 
 
 class _Guarded:
@@ -120,15 +142,17 @@ class SecureConnection(_Guarded, HTTPSConnection):
         """Connect and shake hands; raises FetchError, `tls` for what is wrong with the certificate or protocol."""
         plain = self._new_conn()
         try:
-            secure = self.tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+            secure: Any = self.tls.wrap_socket(
+                plain, server_hostname=self.host, do_handshake_on_connect=False
+            )
         except BaseException:
             plain.close()
             raise
         try:
             end = min(monotonic() + self.limits.connect_s, self.limits.deadline)
-            secure.arm(end, self.limits.connect_s)  # type: ignore[attr-defined]
+            secure.arm(end, self.limits.connect_s)
             secure.do_handshake()
-            secure.arm(self.limits.deadline, self.limits.read_s)  # type: ignore[attr-defined]
+            secure.arm(self.limits.deadline, self.limits.read_s)
             self.limits.use(secure)
         except BaseException as error:
             secure.close()

@@ -15,7 +15,7 @@ import pytest
 from rawserver import PEM, page, says
 
 from worker.guard import Guard
-from worker.sessions import Web
+from worker.sessions import Limits, Web
 
 HTML = b"Content-Type: text/html"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -520,6 +520,21 @@ def test_nothing_comes_from_the_environment(serve, ask, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 
     assert ask(serve(says(page(b"x"))).url())[0].outcome == "ok"
+
+
+def test_a_late_abort_leaves_the_next_request_alone(serve):
+    """A request that is over cannot be aborted: its connection serves another one."""
+    server = serve(says(page(b"one"), page(b"two")))
+    session = Web(Guard(allow=["127.0.0.1"]), slots=1)
+    first = Limits(1.0, 1.0, time.monotonic() + 2.0)
+    session.get(server.url(), {}, first).read()
+    second = session.get(server.url(), {}, Limits(1.0, 1.0, time.monotonic() + 3.0))
+
+    first.abort()
+
+    body = second.read()
+    session.close()
+    assert (body, server.connections) == (b"two", 1)
 
 
 def test_requests_own_prepared_request_can_be_sent(serve):
