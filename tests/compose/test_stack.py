@@ -86,15 +86,7 @@ class TestEveryPool:
 
     def test_a_crawl_survives_the_death_of_every_worker(self, stack, digests, pool):
         """SIGKILL in the middle; restarted by the engine, the crawl ends as if nothing had happened."""
-        # Small steps, so that the middle lasts long enough to be met in the fast pools too; short leases, since what
-        # the dead held comes back when they end.
-        disturbed = {"CRAWL_WINDOW": "4", "CRAWL_BATCH": "2", "CRAWL_LEASE_S": "10"}
-        undisturbed = dict(stack.settings)
-        stack.settings |= disturbed
-        try:
-            stack.up()
-        finally:
-            stack.settings = undisturbed
+        _up_in_small_steps(stack)
         done = wait_for(lambda: _progress(stack), "20 % of the crawl is done", POOLS[pool], every_s=0.2)
         before = stack.containers("worker")[0]
         # Every process of the container but its init, which ends with them: what the kernel does when memory is out.
@@ -115,13 +107,29 @@ def test_flower_refuses_whoever_has_no_login(stack):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://127.0.0.1:{stack.flower_port}{path}", timeout=10)
 
+        refused.value.close()
         assert refused.value.code == 401, path
+
+
+def test_the_next_up_continues_an_unfinished_demo_crawl(stack, digests):
+    """A producer that was killed leaves a crawl; the next one finishes that crawl and starts no other."""
+    _up_in_small_steps(stack)
+    wait_for(lambda: _progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
+    stack.compose("kill", "producer")
+    unfinished = json.loads(stack.poolcrawl("status", "--json").splitlines()[-1])
+    stack.up()
+    log = finishes(stack, digests, "continued", 180)
+
+    assert unfinished["state"] == "running"
+    assert stack.audit()["crawl"] == unfinished["crawl"], log
 
 
 def test_three_workers_share_one_crawl(stack, digests):
     """`--scale worker=3`: the same digest, and every worker has a part in it."""
-    stack.settings["CRAWL_POOL"] = "threads"
-    stack.settings["CRAWL_CONCURRENCY"] = "2"  # so that one worker alone cannot take everything
+    stack.settings |= {
+        "CRAWL_POOL": "threads",
+        "CRAWL_CONCURRENCY": "2",
+    }  # so that one worker alone cannot take everything
     try:
         stack.up("--scale", "worker=3", "--force-recreate")
         finishes(stack, digests, "three workers", 180)
@@ -199,6 +207,19 @@ def test_stopping_ends_every_service_by_itself(stack):
 
 def _parent(task: dict[str, object]) -> object:
     return task.get("parent_id") or task.get("parent")
+
+
+def _up_in_small_steps(stack: Stack) -> None:
+    """Start a crawl whose middle lasts long enough to be met in the fast pools too.
+
+    Leases are short, since what a dead worker held comes back when they end.
+    """
+    given = dict(stack.settings)
+    stack.settings |= {"CRAWL_WINDOW": "4", "CRAWL_BATCH": "2", "CRAWL_LEASE_S": "10"}
+    try:
+        stack.up()
+    finally:
+        stack.settings = given
 
 
 def _progress(stack: Stack) -> float | None:
