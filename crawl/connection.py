@@ -22,17 +22,21 @@ ANSWER_TIMEOUT_S = 15.0
 RETRIES = 3
 
 
-def connect(url: str, connections: int = 20) -> redis.Redis:
-    """Return a client that answers in bytes; `connections` bounds its pool. Nothing is sent yet."""
+def connect(url: str, connections: int = 20, patience_s: float | None = None) -> redis.Redis:
+    """Return a client that answers in bytes; `connections` bounds its pool. Nothing is sent yet.
+
+    With `patience_s` it gives up after that many seconds and repeats nothing.
+    """
+    answer_s = ANSWER_TIMEOUT_S if patience_s is None else patience_s
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
-        timeout=ANSWER_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=ANSWER_TIMEOUT_S,
+        timeout=answer_s,
+        socket_connect_timeout=min(CONNECT_TIMEOUT_S, answer_s),
+        socket_timeout=answer_s,
         socket_keepalive=True,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), RETRIES),
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), RETRIES if patience_s is None else 0),
         retry_on_error=[redis.ConnectionError, redis.TimeoutError],
     )
     return redis.Redis(connection_pool=pool)

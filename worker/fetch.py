@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from urllib3.exceptions import InvalidHeader
 
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from worker.sessions import Web
 
 log = logging.getLogger(__name__)
+
+Begin: TypeAlias = "Callable[[Limits], None]"
+
+
+def _unwatched(_: Limits) -> None:
+    """Let nobody abort the request."""
+
 
 #: Media types that are pages to us; a body without a type is looked at too.
 READABLE = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
@@ -72,13 +79,21 @@ def _media_type(header: str) -> tuple[str | None, str | None]:
 
 
 def fetch(
-    request: FetchRequest, index: int, web: Web, options: CrawlOptions, clock_ms: Callable[[], int]
+    request: FetchRequest,
+    index: int,
+    web: Web,
+    options: CrawlOptions,
+    clock_ms: Callable[[], int],
+    begin: Begin = _unwatched,
 ) -> tuple[PageRef, bytes | None]:
-    """Ask for one page; return its reference and, for outcome `ok` only, its decompressed body."""
+    """Ask for one page; return its reference and, for outcome `ok` only, its decompressed body.
+
+    `begin` is given the request's limits, by which another thread may abort it.
+    """
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
-        answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s)
+        answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin)
         try:
             body = _page(answer, ref, options.max_body_bytes, clock_ms)
         finally:
@@ -90,7 +105,12 @@ def fetch(
 
 
 def fetch_robots(
-    request: FetchRequest, index: int, web: Web, options: CrawlOptions, clock_ms: Callable[[], int]
+    request: FetchRequest,
+    index: int,
+    web: Web,
+    options: CrawlOptions,
+    clock_ms: Callable[[], int],
+    begin: Begin = _unwatched,
 ) -> tuple[PageRef, bytes | None]:
     """Ask for a robots.txt, following its redirects; return its reference and, when the server answered, a body.
 
@@ -100,7 +120,7 @@ def fetch_robots(
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
-        body = _robots(request.url, ref, web, options, clock_ms)
+        body = _robots(request.url, ref, web, options, clock_ms, begin)
     except Exception as error:  # noqa: BLE001 - whatever the web does is a record
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
@@ -108,11 +128,11 @@ def fetch_robots(
 
 
 def _robots(
-    url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: Callable[[], int]
+    url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: Callable[[], int], begin: Begin
 ) -> bytes | None:
     deadline = monotonic() + options.total_timeout_s
     for _ in range(ROBOTS_HOPS + 1):
-        answer = _ask(url, web, options, deadline)
+        answer = _ask(url, web, options, deadline, begin)
         try:
             status = ref.status = answer.status
             if 200 <= status < 300:
@@ -134,8 +154,9 @@ def _robots(
     return _accept(ref, b"")
 
 
-def _ask(url: str, web: Web, options: CrawlOptions, deadline: float) -> HTTPResponse:
+def _ask(url: str, web: Web, options: CrawlOptions, deadline: float, begin: Begin) -> HTTPResponse:
     limits = Limits(options.connect_timeout_s, options.read_timeout_s, deadline)
+    begin(limits)
     return web.get(url, _headers(options.user_agent), limits)
 
 

@@ -96,6 +96,8 @@ class _Asking:
         self._bytes = 0
         self._token = product_token(self._options.user_agent)
         self._web: Web | None = None
+        #: Why nothing of the origin may be asked for, where there is no web server (`robots.denial_of`).
+        self._denial = ""
         self._allowed: Callable[[str], bool] = self._verdicts()
 
     def clock_ms(self) -> int:
@@ -105,7 +107,9 @@ class _Asking:
     def _verdicts(self) -> Callable[[str], bool]:
         if self._options.robots != "obey" or self._started.kind == names.ROBOTS:
             return lambda _: True
-        verdict, rules = self._process.rules(self._crawl, self._started.origin, self._started.robots_version)
+        verdict, rules, self._denial = self._process.rules(
+            self._crawl, self._started.origin, self._started.robots_version
+        )
         if rules is None:
             return lambda _: verdict == "allow"
         return lambda url: rules.allowed(url, self._token)
@@ -124,6 +128,10 @@ class _Asking:
                 return
             before = time.monotonic()
             ref = self._one(index, request)
+            if ref.requested and not self._held.kept():
+                # Aborted, or answered too late: it says nothing about the page.
+                self.bodies.pop(index, None)
+                return
             self.refs.append(ref)
             if ref.requested:
                 asked += 1
@@ -147,13 +155,16 @@ class _Asking:
                 detail = f"the seed lies outside its own scope ({refusal})"
                 return self._without_request(index, "skipped", "scope", detail)
         if not self._allowed(request.url):
+            reason, _, why = self._denial.partition(" ")
+            if reason in REASONS:
+                return self._without_request(index, "failed", reason, why)
             return self._without_request(
                 index, "skipped", "robots", f"{self._started.origin}/robots.txt disallows it"
             )
         if self._web is None:
             self._web = self._process.web(self._options)
         ask = fetch_robots if self._started.kind == names.ROBOTS else fetch
-        ref, body = ask(request, index, self._web, self._options, self.clock_ms)
+        ref, body = ask(request, index, self._web, self._options, self.clock_ms, self._held.asking)
         if body is not None:
             self.bodies[index] = body
             self._bytes += len(body)

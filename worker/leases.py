@@ -7,9 +7,10 @@ URLs by then.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import redis
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Abortable(Protocol):
+    """A request that can be ended from another thread."""
+
+    def abort(self) -> None:
+        """End it now."""
+
+
 class Held:
     """One lease this process holds, as last heard of."""
 
@@ -29,10 +37,24 @@ class Held:
         self.renewal = renewal
         self.state = names.RUNNING
         self.good_until = time.monotonic() + renewal.lease_s
+        self._request: Abortable | None = None
+
+    def asking(self, request: Abortable) -> None:
+        """Note the request that is under way, to be aborted when the lease is lost."""
+        self._request = request
+
+    def abort(self) -> None:
+        """End the request that is under way: somebody else may ask for its URL by now."""
+        if self._request is not None:
+            self._request.abort()
+
+    def kept(self) -> bool:
+        """Whether the lease is still ours, as far as this process can know."""
+        return self.state != "gone" and time.monotonic() < self.good_until
 
     def usable(self) -> bool:
         """Whether the crawl runs and the lease is still ours, as far as this process can know."""
-        return self.state == names.RUNNING and time.monotonic() < self.good_until
+        return self.state == names.RUNNING and self.kept()
 
 
 class Renewer:
@@ -63,8 +85,11 @@ class Renewer:
     def _pauses(self) -> Iterator[float]:
         while True:
             with self._lock:
-                shortest = min((held.renewal.lease_s for held in self._held.values()), default=30.0)
-            yield shortest / 3
+                held = list(self._held.values())
+            shortest_s = min((one.renewal.lease_s for one in held), default=30.0) / 3
+            # A lease that could not be renewed ends on time, not at the next renewal.
+            ends_s = min((one.good_until for one in held), default=math.inf) - time.monotonic()
+            yield min(shortest_s, max(ends_s, 0.05))
 
     def _run(self) -> None:
         for pause in self._pauses():
@@ -73,6 +98,9 @@ class Renewer:
                 batch = list(self._held.values())
             if batch:
                 self._renew(batch)
+            for held in batch:
+                if held.state == "gone" or time.monotonic() >= held.good_until:
+                    held.abort()
 
     def _renew(self, batch: list[Held]) -> None:
         asked = time.monotonic()

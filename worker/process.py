@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Fingerprints one process remembers per crawl, so that it need not ask Redis about them again.
 KNOWN_LIMIT = 500_000
+#: Seconds a renewal waits for Redis: it must know of an outage before the leases end.
+RENEWAL_PATIENCE_S = 3.0
 #: Parsed robots.txt files one process keeps.
 RULES_LIMIT = 2000
 
@@ -66,11 +68,11 @@ class Process:
             message = "CRAWL_REDIS_URL is not set; a worker needs a running Redis"
             raise UnavailableError(message)
         self.client = connection.connect(url, connections=self.slots_total + 10)
-        self.renewer = Renewer(connection.connect(url, connections=2))
+        self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}
         self._frontiers: dict[str, Frontier] = {}
-        self._rules: OrderedDict[tuple[str, str], tuple[str, Rules | None]] = OrderedDict()
+        self._rules: OrderedDict[tuple[str, str], tuple[str, Rules | None, str]] = OrderedDict()
         self._webs: dict[tuple[tuple[str, ...], tuple[str, ...]], Web] = {}
         self._guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = {}
         self._own = threading.local()
@@ -101,15 +103,18 @@ class Process:
             self._terms[crawl] = terms = fresh
         return terms
 
-    def rules(self, crawl: str, origin: str, version: str) -> tuple[str, Rules | None]:
-        """Return the verdict (`allow`, `deny`, `rules`) and rules of an origin, from Redis once per version."""
+    def rules(self, crawl: str, origin: str, version: str) -> tuple[str, Rules | None, str]:
+        """Return an origin's verdict (`allow`, `deny`, `rules`), rules and denial, from Redis once per version."""
         known = self._rules.get((origin, version))
         if known is None:
             answer = self.frontier(crawl).robots(origin)
             if answer is None:
-                return "allow", None
+                return "allow", None, ""
             stored_version, verdict, body = answer
-            known = (verdict, Rules.from_text(body) if verdict == "rules" else None)
+            if verdict == "rules":
+                known = (verdict, Rules.from_text(body), "")
+            else:
+                known = (verdict, None, body.decode("utf-8", "replace"))
             self._rules[origin, stored_version] = known
             while len(self._rules) > RULES_LIMIT:
                 self._rules.popitem(last=False)

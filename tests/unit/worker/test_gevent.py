@@ -20,11 +20,11 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_fetch_behaves_the_same_under_gevent():
-    """Every promise of test_fetch.py holds for greenlets: deadlines, caps, reasons, kept connections."""
-    suite = Path(__file__).with_name("test_fetch.py")
+    """Every promise of test_fetch.py and test_abort.py holds for greenlets: deadlines, caps, aborts."""
+    suites = [str(Path(__file__).with_name(name)) for name in ("test_fetch.py", "test_abort.py")]
 
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(suite), "-q", "-p", "no:cacheprovider", "--timeout", "60"],
+        [sys.executable, "-c", RUN, *suites, "-q", "-p", "no:cacheprovider", "--timeout", "60"],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
