@@ -181,3 +181,20 @@ def pages(host: str, count: int, scheme: str = "http") -> list[str]:
 def url_of(record: bytes) -> str:
     """Return the URL of a page record."""
     return record_from_json(record).url
+
+
+def image(frontier: Frontier) -> dict[bytes, object]:
+    """Return everything the crawl keeps in Redis, except what only time changes."""
+    client = frontier.client
+    kept: dict[bytes, object] = {}
+    for key in client.scan_iter(f"{keys.crawl(frontier.crawl)}*"):
+        kind = client.type(key)
+        kept[key] = {
+            b"hash": lambda key=key: client.hgetall(key),
+            b"set": lambda key=key: client.smembers(key),
+            b"zset": lambda key=key: client.zrange(key, 0, -1),
+            b"list": lambda key=key: client.lrange(key, 0, -1),
+            b"stream": lambda key=key: client.xrange(key),
+            b"string": lambda key=key: client.get(key),
+        }[kind]()
+    return kept

@@ -8,7 +8,9 @@ import time
 
 import pytest
 import redis
+import standin
 
+from crawl import keys
 from crawl.frontier import Frontier
 from embedded.ports import LOOPBACK, free_port
 from embedded.server import binary
@@ -89,3 +91,14 @@ def frontier(new_frontier):
 def host(frontier):
     """A host name that no other test asks."""
     return f"{frontier.crawl}.test"
+
+
+@pytest.fixture
+def batch_of_four(frontier, host):
+    """A batch of four URLs that is sent."""
+    options = standin.options()
+    frontier.client.hset(keys.host(host), "expected_ms", "1")
+    standin.admit(frontier, options, *standin.pages(host, 4))
+    (batch,) = standin.lease(frontier, options)
+    assert batch.count == 4
+    return batch, options

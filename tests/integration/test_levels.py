@@ -39,7 +39,7 @@ def test_a_retry_holds_its_level(frontier, host):
     started = standin.start(frontier, batch, options)
     standin.fetched(frontier, started, options)
     loaded = standin.load(frontier, batch.lease, options)
-    due_ms = standin.now_ms(frontier.client) + 60
+    due_ms = standin.now_ms(frontier.client) + 300
     frontier.complete(
         batch.lease, [], [(loaded.requests[0], due_ms)], standin.links(options), options=options
     )
