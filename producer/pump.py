@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import redis
+from kombu.exceptions import OperationalError
 
 from crawl import keys, names
 from crawl.broker import Sender
@@ -42,6 +43,15 @@ LOOK_S = 1.0
 MEMORY_SHARE = 0.9
 #: Seconds without any lease in flight above that limit before the crawl stops.
 MEMORY_STALL_S = 10.0
+
+#: What Redis being away looks like: to our client, to Celery's publisher, and when it is there but full.
+_AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    OperationalError,
+    OSError,
+)
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
 _KEEP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
@@ -86,6 +96,8 @@ class Pump:
         """
         self._own()
         try:
+            # What an earlier pump was stopped by is looked at afresh.
+            self._client.hdel(keys.crawl(self._crawl), "paused_by")
             self._wait_for_worker()
             while True:
                 state = self._survive(self._turn)
@@ -142,7 +154,7 @@ class Pump:
         while True:
             try:
                 return step()
-            except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            except _AWAY as error:
                 now = time.monotonic()
                 if since is None:
                     since = now
