@@ -17,7 +17,7 @@ from crawl.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from crawl.frontier import Batch
+    from crawl.batches import Batch
 
 #: Connections of one process to the broker beyond one per slot; kombu's default of 10 loses acknowledgements on gevent.
 SPARE_CONNECTIONS = 20
@@ -32,6 +32,10 @@ def make_app(redis_url: str, *, slots: int = 1, events: bool = False) -> Celery:
             "global_keyprefix": keys.BROKER_PREFIX,
             # One list per queue instead of four: no priorities here, and BRPOP gets cheaper.
             "priority_steps": [0],
+            # kombu would also note in Redis what a worker holds, to deliver it again after an hour: 12 commands and
+            # four round trips a batch (half of all) for a promise that the leases keep sooner. Prefetch limits, and the
+            # return of unstarted messages at a shutdown, work without it.
+            "ack_emulation": False,
             "max_connections": slots + SPARE_CONNECTIONS,
             "socket_connect_timeout": 5,
             "socket_timeout": 15,

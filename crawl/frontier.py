@@ -14,21 +14,21 @@ import msgspec
 import redis
 
 from crawl import keys, names, records, scripts, urls
+from crawl.batches import Batch, Leased, Loaded, Started
 from crawl.errors import UsageError
+from crawl.links import level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from crawl.batches import Renewal, Report, Result, RobotsAnswer
+    from crawl.links import Links
     from crawl.records import CrawlOptions, FetchRequest
 
 #: Seconds of work one message should carry; a slot then looks up about once a second.
 BATCH_BUDGET_S = 1.0
 #: Queues one `lease` call looks at, at most.
 MAX_LOOKS = 64
-#: Links per `add` or `complete` call, so that no call holds Redis for long.
-LINKS_PER_CALL = 1000
-#: Bytes of links per call; long URLs fill one before a thousand do.
-LINK_BYTES_PER_CALL = 256 * 1024
 #: Connections to a host that fail one after the other before its waiting URLs fail without being asked.
 HOST_FAIL_LIMIT = 10
 #: Batches whose attempts are kept per crawl; older ones are dropped.
@@ -38,155 +38,6 @@ PARSE_NEVER_S = 300.0
 
 #: Arguments of a verb; JSON inside goes as text, since Redis' MessagePack knows no binary type.
 _pack = msgspec.msgpack.Encoder().encode
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What the pump sends: a lease, and enough about it for a person to read in Flower."""
-
-    lease: str
-    kind: str
-    count: int
-    url: str
-
-    def summary(self) -> str:
-        """Return the batch in a few words."""
-        return self.url if self.count == 1 else f"{self.url} +{self.count - 1} more"
-
-
-class Leased(msgspec.Struct, frozen=True):
-    """The answer to `lease`. `next_ms` is None when nothing will become due by itself."""
-
-    state: str
-    batches: list[Batch]
-    next_ms: int | None
-    now_ms: int
-    leased: int
-    ended: bool
-
-
-class Started(msgspec.Struct, frozen=True):
-    """The answer to `start`: a batch that is now this worker's."""
-
-    lease: str
-    nonce: str
-    now_ms: int
-    requests: list[records.FetchRequest]
-    entries: list[str]
-    kind: str
-    origin: str
-    host: str
-    doom: str | None
-    expected_ms: float
-    delay_ms: float
-    robots_version: str
-    crawl_id: str
-    revision: str
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """The answer to `load`: a fetched batch to parse. `bodies` maps a position in the batch to its bytes."""
-
-    lease: str
-    nonce: str
-    now_ms: int
-    requests: list[records.FetchRequest]
-    fetched: records.Fetched
-    kind: str
-    origin: str
-    host: str
-    crawl_id: str
-    revision: str
-    scope_seeds: frozenset[str]
-    bodies: Mapping[int, bytes]
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What a batch's requests say of their host."""
-
-    ended_ms: int
-    requests: int
-    mean_ms: float | None
-    hold_until_ms: int
-    answered: bool
-    fails: int
-    fail_reason: str
-
-
-class Result(msgspec.Struct, frozen=True):
-    """One terminal record on its way into Redis."""
-
-    url: str
-    depth: int
-    outcome: str
-    reason: str | None
-    record: bytes
-
-
-class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):
-    """What an origin's robots.txt came to; `retry_ms` instead of a verdict when it is worth another attempt."""
-
-    origin: str
-    verdict: str = "allow"
-    body: str = ""
-    fresh_ms: int = 0
-    delay_ms: int = 0
-    retry_ms: int | None = None
-
-
-class Links:
-    """New links on their way into the frontier, grouped by level and origin."""
-
-    def __init__(self, *, finite: bool, buckets: int, known: set[int] | None = None) -> None:
-        self._finite = finite
-        self._buckets = buckets
-        self._known = known
-        self._groups: dict[tuple[int, str], list[tuple[int, str, str]]] = {}
-        self.fingerprints: set[int] = set()
-
-    def __len__(self) -> int:
-        """Return how many links are held."""
-        return len(self.fingerprints)
-
-    def offer(self, url: str) -> int | None:
-        """Return the URL's fingerprint if it may be new, else None."""
-        fingerprint = urls.fingerprint(url)
-        if fingerprint in self.fingerprints or (self._known is not None and fingerprint in self._known):
-            return None
-        return fingerprint
-
-    def put(self, fingerprint: int, request: FetchRequest) -> None:
-        """Hold a request whose URL `offer` found worth it."""
-        level = request.depth if self._finite else 0
-        group = self._groups.setdefault((level, urls.origin_of(request.url)), [])
-        group.append((fingerprint % self._buckets, str(fingerprint), records.encode_entry(request)))
-        self.fingerprints.add(fingerprint)
-
-    def slices(self) -> list[list[tuple[int, str, list[tuple[int, str, str]]]]]:
-        """Return the groups cut into calls of at most `LINKS_PER_CALL` links and `LINK_BYTES_PER_CALL` bytes of them.
-
-        There is always one call, which is empty when no link is held.
-        """
-        calls: list[list[tuple[int, str, list[tuple[int, str, str]]]]] = [[]]
-        room, space = LINKS_PER_CALL, LINK_BYTES_PER_CALL
-        for (level, origin), links in self._groups.items():
-            part: list[tuple[int, str, str]] = []
-            for link in links:
-                size = len(link[2])
-                if room == 0 or size > space:
-                    part = []
-                    calls.append([])
-                    room, space = LINKS_PER_CALL, LINK_BYTES_PER_CALL
-                if not part:
-                    calls[-1].append((level, origin, part))
-                part.append(link)
-                room -= 1
-                space -= size
-        return calls
-
-
-def level_of(options: CrawlOptions, depth: int) -> int:
-    """Return the level a depth is served at: strict levels only where the depth is limited."""
-    return depth if options.depth is not None else 0
 
 
 class Frontier:
@@ -458,7 +309,7 @@ class Frontier:
         """Close a fetched batch: records, retries (with their not-before time) and new links, once.
 
         Returns False when somebody closed it before (or it was reclaimed), and how many links the cap kept out.
-        Links beyond `LINKS_PER_CALL` are added before, only while the lease is open.
+        Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open.
         """
         calls = links.slices()
         capped = 0
@@ -543,16 +394,6 @@ class Frontier:
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""
         return int(self.client.hget(keys.robots(origin), "attempts") or 0)
-
-
-class Renewal(msgspec.Struct, frozen=True):
-    """One lease to keep alive."""
-
-    crawl: str
-    lease: str
-    host: str
-    nonce: str
-    lease_s: float
 
 
 def renew(client: redis.Redis, renewals: Sequence[Renewal]) -> list[str]:

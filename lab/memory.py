@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crawl import keys, records
-from crawl.frontier import LINKS_PER_CALL, Frontier, Links
+from crawl.frontier import Frontier
+from crawl.links import LINKS_PER_CALL, Links
 from crawl.names import LINK
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from crawl.frontier import Frontier, Leased
+    from crawl.batches import Leased
+    from crawl.frontier import Frontier
     from crawl.records import CrawlOptions
 
 log = logging.getLogger(__name__)

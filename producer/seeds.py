@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crawl import names, urls
 from crawl.errors import UsageError
-from crawl.frontier import Links
+from crawl.links import Links
 from crawl.records import FetchRequest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def from_file(name: str, complain: Callable[[str], None]) -> list[str]:
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        message = f"--seeds {shown}: {error.strerror or error}"
+        message = f"--seeds {shown} cannot be read: {error.strerror or error}; name a text file with one URL per line"
         raise UsageError(message) from None
     if not data.strip():
         message = f"--seeds {shown} is empty; write one URL per line"
@@ -57,7 +57,7 @@ def from_file(name: str, complain: Callable[[str], None]) -> list[str]:
             continue
         seed = urls.judge_seed(text)
         if seed.url is None:
-            complaints.append(f"{shown}:{number}: {(seed.error or '')[:300]}")
+            complaints.append(f"{shown}:{number}: {_printable((seed.error or '')[:300])}")
         else:
             found[seed.url] = None
     if not found:
@@ -67,6 +67,11 @@ def from_file(name: str, complain: Callable[[str], None]) -> list[str]:
     for complaint in complaints:
         complain(complaint)
     return list(found)
+
+
+def _printable(text: str) -> str:
+    """Return what may go to a terminal; a file of any bytes must not write into its state."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def admit(frontier: Frontier, options: CrawlOptions, now_ms: int) -> int:

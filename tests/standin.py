@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from crawl import keys, names, urls
-from crawl.frontier import Batch, Frontier, Links, Loaded, Report, Result, Started
+from crawl.batches import Batch, Loaded, Report, Result, Started
+from crawl.links import Links
 from crawl.records import CrawlOptions, Fetched, FetchRequest, PageRecord, PageRef, record_from_json, to_json
 
 if TYPE_CHECKING:
+    from crawl.frontier import Frontier
     import redis
 
 

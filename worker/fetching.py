@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawl import names
-from crawl.frontier import BATCH_BUDGET_S, Renewal, Report
+from crawl.batches import Renewal, Report
+from crawl.frontier import BATCH_BUDGET_S
 from crawl.records import REASONS, Fetched, PageRef, to_json
 from worker import drain
 from worker.fetch import fetch, fetch_robots
@@ -18,7 +19,7 @@ from worker.robots import product_token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crawl.frontier import Started
+    from crawl.batches import Started
     from crawl.records import CrawlOptions, FetchRequest
     from worker.leases import Held
     from worker.process import Process, Terms

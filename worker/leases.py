@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import redis
 
 from crawl import names
-from crawl.frontier import Renewal, renew
+from crawl.frontier import renew
 
 if TYPE_CHECKING:
+    from crawl.batches import Renewal
     from collections.abc import Iterator
 
 log = logging.getLogger(__name__)

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawl import names, urls
+from crawl.batches import Renewal, Result, RobotsAnswer
 from crawl.errors import FetchError, UnknownCrawlError
-from crawl.frontier import Links, Renewal, Result, RobotsAnswer
+from crawl.links import Links
 from crawl.records import FetchRequest, PageRecord, to_json
 from worker.parse import parse
-from worker.robots import Rules, product_token, verdict_of
+from worker.robots import Rules, denial_of, product_token, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crawl.frontier import Loaded
+    from crawl.batches import Loaded
     from crawl.records import PageRef
     from worker.process import Process, Terms
 
@@ -34,6 +35,8 @@ BACKOFF_MOST_S = 300.0
 #: How long an answer about robots.txt counts (RFC 9309 section 2.4 allows a day), and a refusal for want of one.
 ROBOTS_FRESH_S = 24 * 3600
 ROBOTS_DENY_S = 3600
+#: The same where there was no web server to ask: a name, an address list or a server is soon put right.
+NO_SERVER_S = 5
 #: Longest Crawl-delay that is obeyed as asked.
 CRAWL_DELAY_MOST_S = 60.0
 
@@ -143,11 +146,12 @@ class _Parsing:
         delay_s = 0.0
         if verdict == "rules":
             delay_s = Rules.from_text(body).crawl_delay(product_token(self._options.user_agent)) or 0.0
-        fresh_s = ROBOTS_DENY_S if verdict == "deny" else ROBOTS_FRESH_S
+        denial = denial_of(ref)
+        fresh_s = ROBOTS_FRESH_S if verdict != "deny" else NO_SERVER_S if denial else ROBOTS_DENY_S
         return RobotsAnswer(
             origin=origin,
             verdict=verdict,
-            body=body.decode("utf-8", "replace") if verdict == "rules" else "",
+            body=body.decode("utf-8", "replace") if verdict == "rules" else denial,
             fresh_ms=fresh_s * 1000,
             delay_ms=int(min(delay_s, CRAWL_DELAY_MOST_S) * 1000),
         )

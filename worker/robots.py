@@ -49,6 +49,20 @@ class Rules:
         return self._parser.crawl_delay(product_token(user_agent))
 
 
+#: Failures that no page of the origin can escape either.
+_NO_WEB_SERVER = frozenset({"dns", "connect", "tls", "address", "protocol"})
+
+
+def denial_of(ref: PageRef) -> str:
+    """Return `REASON DETAIL` when there was no robots.txt because there is no web server to ask, else nothing.
+
+    Nothing may be asked for then, as after a 5xx, but the pages' records can say what is really wrong.
+    """
+    if ref.outcome != "failed" or ref.reason not in _NO_WEB_SERVER:
+        return ""
+    return f"{ref.reason} {ref.detail or ''}"
+
+
 def verdict_of(ref: PageRef, body: bytes | None) -> Verdict:
     """Return what the answer to /robots.txt means for its origin (RFC 9309 section 2.3.1).
 

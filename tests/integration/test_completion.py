@@ -8,7 +8,7 @@ import msgspec
 import standin
 
 from crawl import keys, names, results, urls
-from crawl.frontier import RobotsAnswer
+from crawl.batches import RobotsAnswer
 from crawl.records import FetchRequest
 
 

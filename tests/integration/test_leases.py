@@ -8,7 +8,7 @@ import msgspec
 import standin
 
 from crawl import keys, names
-from crawl.frontier import Started
+from crawl.batches import Started
 
 
 def test_a_batch_is_started_by_one_worker_only(frontier, batch_of_four):

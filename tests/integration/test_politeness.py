@@ -5,7 +5,8 @@ from __future__ import annotations
 import standin
 
 from crawl import keys
-from crawl.frontier import HOST_FAIL_LIMIT, RobotsAnswer
+from crawl.batches import RobotsAnswer
+from crawl.frontier import HOST_FAIL_LIMIT
 
 
 def _out(frontier, host):

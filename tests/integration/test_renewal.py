@@ -5,7 +5,8 @@ from __future__ import annotations
 import standin
 
 from crawl import keys, names
-from crawl.frontier import Renewal, renew
+from crawl.batches import Renewal
+from crawl.frontier import renew
 
 
 def _renewal(frontier, started, lease_s=30.0, nonce=None):

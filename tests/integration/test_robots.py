@@ -6,7 +6,7 @@ import pytest
 import standin
 
 from crawl import keys, names, results
-from crawl.frontier import RobotsAnswer
+from crawl.batches import RobotsAnswer
 
 
 def _answer(frontier, batch, options, **said):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import standin
 
 from crawl import keys, results, urls
-from crawl.frontier import LINK_BYTES_PER_CALL, LINKS_PER_CALL
+from crawl.links import LINK_BYTES_PER_CALL, LINKS_PER_CALL
 
 
 def test_a_url_is_admitted_once(frontier, host):

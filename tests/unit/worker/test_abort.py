@@ -8,7 +8,7 @@ import time
 import pytest
 from rawserver import PEM
 
-from crawl.frontier import Renewal
+from crawl.batches import Renewal
 from crawl.records import CrawlOptions, FetchRequest
 from worker.fetch import fetch
 from worker.guard import Guard

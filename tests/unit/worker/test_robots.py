@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rawserver import page, says
 
 from crawl.records import PageRef
-from worker.robots import Rules, product_token, verdict_of
+from worker.robots import Rules, denial_of, product_token, verdict_of
 
 US = "poolcrawl/0.1 (+https://example.org/)"
 
@@ -174,3 +174,20 @@ def test_a_robots_txt_that_never_answers_is_unreachable(serve, ask):
     ref, body = ask(serve(handler).url("/robots.txt"), robots=True, read_timeout_s=0.2)
 
     assert (ref.outcome, ref.reason, verdict_of(ref, body)) == ("failed", "timeout", "deny")
+
+
+@pytest.mark.parametrize("reason", ["dns", "connect", "tls", "address", "protocol"])
+def test_without_a_web_server_the_denial_says_why(reason):
+    """Its pages are recorded with what is really wrong, not as forbidden by a robots.txt that nobody has seen."""
+    ref = PageRef(0, "failed", reason=reason, detail="it is not there")
+
+    assert f"{reason} it is not there" == denial_of(ref)
+    assert "deny" == verdict_of(ref, None)
+
+
+@pytest.mark.parametrize(("reason", "status"), [("http", 503), ("timeout", None), ("reset", None)])
+def test_a_server_that_fails_is_a_denial_by_robots(reason, status):
+    """RFC 9309 section 2.3.1.4: unreachable means that nothing may be asked for."""
+    ref = PageRef(0, "failed", reason=reason, status=status)
+
+    assert ("", "deny") == (denial_of(ref), verdict_of(ref, None))
