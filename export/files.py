@@ -57,12 +57,20 @@ def check_writable(name: str) -> None:
         if not existed:
             path.unlink()
     except OSError as error:
-        message = f"--output {name} cannot be written: {error.strerror or error}"
-        raise UsageError(message) from None
+        raise _unwritable(f"--output {name}", error) from None
+
+
+def _unwritable(what: str, error: OSError) -> UsageError:
+    return UsageError(
+        f"{what} cannot be written: {error.strerror or error}; name a file in a folder of yours that has room"
+    )
 
 
 def to_stream(client: redis.Redis, crawl: str, format_name: str, stream: BinaryIO) -> int:
-    """Write all records of a crawl to a stream; return how many."""
+    """Write all records of a crawl to a stream; return how many.
+
+    Raises UsageError when it cannot be written, BrokenPipeError when its reader has gone.
+    """
     written = 0
 
     def _counted() -> Iterable[bytes]:
@@ -71,8 +79,13 @@ def to_stream(client: redis.Redis, crawl: str, format_name: str, stream: BinaryI
             written += 1
             yield line
 
-    FORMATS[format_name](stream, _counted())
-    stream.flush()
+    try:
+        FORMATS[format_name](stream, _counted())
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritable("standard output", error) from None
     return written
 
 
@@ -97,8 +110,7 @@ def to_file(client: redis.Redis, crawl: str, format_name: str, name: str) -> int
                 os.fsync(stream.fileno())
                 _write(path, cursor)
     except OSError as error:
-        message = f"--output {name} cannot be written: {error.strerror or error}"
-        raise UsageError(message) from None
+        raise _unwritable(f"--output {name}", error) from None
     return cursor.records
 
 

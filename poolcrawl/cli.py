@@ -6,6 +6,8 @@ or setting; 3 Redis or workers unreachable; 4 paused or stopped before the end; 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from typing import NoReturn
@@ -49,10 +51,16 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _discard_stdout() -> None:
+    """Let nothing more be written: the interpreter would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> NoReturn:
     """Run the command line; every expected error ends in one line on stderr."""
     try:
         code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "poolcrawl"
@@ -60,9 +68,17 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         raise SystemExit(INTERRUPTED) from None
     except PoolcrawlError as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        _discard_stdout()
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
         # The reader (head, less) has had enough; nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _discard_stdout()
+        _fail(f"cannot write any more: {error.strerror}; make room, or send the output elsewhere", 2)
     raise SystemExit(code if isinstance(code, int) else 0)
