@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-
 if TYPE_CHECKING:
-    from crawl import records
     from collections.abc import Mapping
+
+    from crawl import records
 
 
 class Batch(msgspec.Struct, frozen=True):

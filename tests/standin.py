@@ -12,8 +12,9 @@ from crawl.links import Links
 from crawl.records import CrawlOptions, Fetched, FetchRequest, PageRecord, PageRef, record_from_json, to_json
 
 if TYPE_CHECKING:
-    from crawl.frontier import Frontier
     import redis
+
+    from crawl.frontier import Frontier
 
 
 def options(**changes) -> CrawlOptions:

@@ -18,8 +18,9 @@ from crawl import names
 from crawl.frontier import renew
 
 if TYPE_CHECKING:
-    from crawl.batches import Renewal
     from collections.abc import Iterator
+
+    from crawl.batches import Renewal
 
 log = logging.getLogger(__name__)
 
