@@ -9,9 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -19,6 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crawl.errors import UnavailableError
+from embedded.child import Child
+from embedded.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,13 +82,6 @@ class Server:
         )
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serve(root: Path, run: Path, *, nginx: str | None = None) -> Iterator[Server]:
     """Serve `root` until the block ends; `run` is a directory for the server's own files.
@@ -101,26 +94,25 @@ def serve(root: Path, run: Path, *, nginx: str | None = None) -> Iterator[Server
     kind, command = (
         ("nginx", _nginx(binary, root, run, port)) if binary else ("aiohttp", _aiohttp(root, port))
     )
-    with (run / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=run
-        )
+    # A pipe that nobody writes to: its end, also by a kill of this process, ends the server.
+    watched, held = os.pipe()
+    child = Child(
+        "site",
+        command,
+        environment=dict(os.environ),
+        log=run / "server.log",
+        grace_s=STOP_S,
+        watches=watched,
+    )
     try:
-        _await_port(port, process, run / "server.log")
-        yield Server(kind=kind, port=port, pid=process.pid)
+        child.start()
+        _await_port(port, child)
+        yield Server(kind=kind, port=port, pid=child.pid)
     finally:
-        stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process session that we started, by force if it takes longer than STOP_S."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        child.ask()
+        child.wait()
+        os.close(watched)
+        os.close(held)
 
 
 def _search_path() -> str:
@@ -140,16 +132,17 @@ def _aiohttp(root: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "lab.fallback", str(root), str(port)]
 
 
-def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_port(port: int, child: Child) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            said = log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-            raise UnavailableError(f"the site's server ended at once and said: {said[0]}")
+        if not child.alive():
+            message = f"the site's server ended at once and said: {child.last_line() or 'nothing'}"
+            raise UnavailableError(message)
         try:
-            socket.create_connection(("127.0.0.1", port), 1.0).close()
+            socket.create_connection((LOOPBACK, port), 1.0).close()
         except OSError:
             time.sleep(0.05)
         else:
             return
-    raise UnavailableError(f"the site's server did not answer on port {port} within {START_S:.0f} s")
+    message = f"the site's server did not answer on port {port} within {START_S:.0f} s"
+    raise UnavailableError(message)
