@@ -90,7 +90,7 @@ def serve(root: Path, run: Path, *, nginx: str | None = None) -> Iterator[Server
     """
     run.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    binary = nginx if nginx is not None else shutil.which("nginx", path=_search_path())
+    binary = nginx if nginx is not None else shutil.which("nginx", path=search_path())
     kind, command = (
         ("nginx", _nginx(binary, root, run, port)) if binary else ("aiohttp", _aiohttp(root, port))
     )
@@ -115,7 +115,7 @@ def serve(root: Path, run: Path, *, nginx: str | None = None) -> Iterator[Server
         os.close(held)
 
 
-def _search_path() -> str:
+def search_path() -> str:
     """PATH plus the system directories, because nginx lives in an sbin that users do not search."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
