@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crawl import settings
 from crawl.errors import ViolationError
 from lab import load, marks, memory, peer
 from lab.measure import MEMORY_KIND
@@ -84,9 +85,11 @@ class Result:
 def run(plan: Plan, say: Callable[[str], None]) -> Result:
     """Run the benchmark. `say` gets one line of progress at a time.
 
-    Raises UsageError when Scrapy is missing or the site has too little headroom, UnavailableError when something does
+    Raises UsageError when a setting is wrong, Scrapy is missing or the site has too little headroom, UnavailableError when something does
     not start, ViolationError when a trial did not crawl the site wholly and cleanly.
     """
+    # Workers and crawls read the same variables: what is wrong with one of them is said before anything starts.
+    settings.load()
     if plan.peers:
         peer.require()
     with _directory(plan.keep) as directory:
@@ -101,7 +104,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
                 say(server.note)
             result = Result(_conditions(plan, server, alone, mean_kb))
             _rounds(plan, server, alone, directory, result, say)
-        result.marks = marks.of_trials(result.summaries, plan.concurrency)
+        default_batch = not os.environ.get("CRAWL_BATCH")
+        result.marks = marks.of_trials(result.summaries, plan.concurrency, default_batch=default_batch)
         if plan.peers:
             result.marks += marks.of_memory(_footprints(directory / "memory", say))
     return result

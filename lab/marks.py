@@ -46,15 +46,19 @@ class Mark:
         return {**asdict(self), "held": self.held}
 
 
-def of_trials(summaries: list[Summary], gevent_slots: int | None) -> list[Mark]:
+def of_trials(
+    summaries: list[Summary], gevent_slots: int | None, *, default_batch: bool = True
+) -> list[Mark]:
     """Return the marks that trials decide; those of trials that were not run are left out.
 
     `gevent_slots` is the number of slots of a gevent worker in this run, None for the pool's default of GEVENT_SLOTS.
+    The mark of commands is about the default batch.
     """
     by_name = {summary.name: summary for summary in summaries}
     found = []
     ours = [summary for summary in summaries if summary.name != SCRAPY]
-    found += [Mark(f"client commands per page, {s.name}", COMMANDS, s.commands) for s in ours]
+    if default_batch:
+        found += [Mark(f"client commands per page, {s.name}", COMMANDS, s.commands) for s in ours]
     peer = by_name.get(SCRAPY)
     for pool in FAST_POOLS:
         ours_too = by_name.get(f"{pool}/callback")

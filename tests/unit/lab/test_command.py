@@ -38,6 +38,15 @@ def test_keep_refuses_a_directory_with_something_in_it(tmp_path):
     assert "is not empty" in result.output
 
 
+def test_a_wrong_setting_is_said_before_anything_starts(monkeypatch):
+    """Workers and crawls would all trip over it."""
+    monkeypatch.setenv("CRAWL_BATCH", "none")
+    result = CliRunner().invoke(bench, [])
+
+    assert "CRAWL_BATCH='none'" in str(result.exception)
+    assert result.exception.exit_code == 2
+
+
 def test_help_has_an_example():
     """A person can copy a line that works."""
     result = CliRunner().invoke(bench, ["--help"])

@@ -81,6 +81,14 @@ def test_the_gevent_mark_is_about_100_slots():
     assert "gevent worker" not in marks.of_trials(summaries, 10)[-1].what
 
 
+def test_the_mark_of_commands_is_about_the_default_batch():
+    """One URL a message is the tutorial's shape, and costs what it costs."""
+    summaries = [summarise("threads/callback", [_run(client_commands=80_000)])]
+
+    assert [mark.held for mark in marks.of_trials(summaries, None)] == [False]
+    assert marks.of_trials(summaries, None, default_batch=False) == []
+
+
 def test_commands_of_clients_leave_out_scripts_and_the_readings_own():
     """A script that calls a hundred commands is one command of its client."""
     before = Counters(sent=10, processed=100, memory_bytes=1, peak_bytes=1)
