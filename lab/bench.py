@@ -85,8 +85,8 @@ class Result:
 def run(plan: Plan, say: Callable[[str], None]) -> Result:
     """Run the benchmark. `say` gets one line of progress at a time.
 
-    Raises UsageError when a setting is wrong, Scrapy is missing or the site has too little headroom, UnavailableError when something does
-    not start, ViolationError when a trial did not crawl the site wholly and cleanly.
+    Raises UsageError when a setting is wrong, Scrapy is missing or the site has too little headroom, UnavailableError
+    when something does not start, ViolationError when a trial did not crawl the site wholly and cleanly.
     """
     # Workers and crawls read the same variables: what is wrong with one of them is said before anything starts.
     settings.load()

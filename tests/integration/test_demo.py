@@ -77,7 +77,9 @@ def test_the_first_and_last_minute_tell_what_happened_and_what_to_do_next(crawle
     said = crawled.done.stderr
     samples = [line for line in said.splitlines() if line.startswith('  {"url"')]
 
-    assert 2 == len(re.findall(r"^Flower: http://127\.0\.0\.1:\d+/ user \S+ password \S+$", said, re.MULTILINE))
+    assert 2 == len(
+        re.findall(r"^Flower: http://127\.0\.0\.1:\d+/ user \S+ password \S+$", said, re.MULTILINE)
+    )
     assert re.search(r"finished; 300 of 300 pages done \(100%\) in [\d.]+ s, [\d.]+ pages/s", said)
     assert re.search(r"^  reasons: .*\bprotocol \d", said, re.MULTILINE)
     assert 3 == len(samples)
