@@ -28,7 +28,7 @@ def of_speed(summaries: list[Summary]) -> Table:
     """Return pages per second and CPU of each trial, in the order given."""
     peer = next((s.pages_s for s in summaries if s.name == SCRAPY), None)
     heads = ("pages/s", "min", "max", "x Scrapy", "workers", "producer", "Redis")
-    table = _table("pages per second; CPU seconds per 1000 pages (start of interpreters left out)", heads)
+    table = _table("pages per second; CPU seconds per 1000 pages, by whom", heads)
     for s in summaries:
         times = None if peer is None else s.pages_s / peer
         rates = (number(s.pages_s), number(s.slowest), number(s.fastest), number(times, 1))
