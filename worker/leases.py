@@ -66,7 +66,9 @@ class Renewer:
         self._client = client
         self._held: dict[tuple[str, str], Held] = {}
         self._lock = threading.Lock()
+        #: Set when the thread sleeps longer than a new lease can wait.
         self._changed = threading.Event()
+        self._pause_s = math.inf
         self._thread: threading.Thread | None = None
 
     def hold(self, renewal: Renewal) -> Held:
@@ -77,6 +79,8 @@ class Renewer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
                 self._thread.start()
+            if renewal.lease_s / 3 < self._pause_s:
+                self._changed.set()
         return held
 
     def drop(self, held: Held) -> None:
@@ -87,15 +91,17 @@ class Renewer:
     def _pauses(self) -> Iterator[float]:
         while True:
             with self._lock:
+                self._changed.clear()
                 held = list(self._held.values())
-            shortest_s = min((one.renewal.lease_s for one in held), default=30.0) / 3
+                self._pause_s = min((one.renewal.lease_s for one in held), default=30.0) / 3
             # A lease that could not be renewed ends on time, not at the next renewal.
             ends_s = min((one.good_until for one in held), default=math.inf) - time.monotonic()
-            yield min(shortest_s, max(ends_s, 0.05))
+            yield min(self._pause_s, max(ends_s, 0.05))
 
     def _run(self) -> None:
         for pause in self._pauses():
-            self._changed.wait(pause)
+            if self._changed.wait(pause):
+                continue
             with self._lock:
                 batch = list(self._held.values())
             if batch:
