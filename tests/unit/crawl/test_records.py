@@ -137,3 +137,18 @@ def test_frozen_options_cannot_be_changed() -> None:
     """What was submitted stays what it was."""
     with pytest.raises(AttributeError):
         CrawlOptions().batch = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "transient"),
+    [
+        ({"reason": "connect"}, True),
+        ({"reason": "http", "status": 503}, True),
+        ({"reason": "http", "status": 404}, False),
+        ({"reason": "protocol"}, False),
+        ({"reason": "connect", "requested": False}, False),
+    ],
+)
+def test_only_a_request_that_was_made_and_may_fare_better_is_worth_another(changes, transient):
+    """A host that was given up is not asked again for each of its URLs: nothing was tried, nothing is retried."""
+    assert PageRef(index=0, outcome="failed", **changes).transient is transient
