@@ -253,11 +253,17 @@ class PrivateServer:
 
 
 @contextlib.contextmanager
-def worker(directory: Directory, url: str, within_s: float = 40, **settings: str) -> Iterator[Running]:
+def worker(
+    directory: Directory,
+    url: str,
+    command: Iterable[str] = (*POOLCRAWL, "worker"),
+    within_s: float = 40,
+    **settings: str,
+) -> Iterator[Running]:
     """Run `poolcrawl worker` on a Redis, from its first sign of life; it is stopped with SIGTERM after the block."""
     client = redis.Redis.from_url(url, socket_timeout=10)
     before = {found.name for found in fleet.alive(client)}
-    running = directory.start("worker", CRAWL_REDIS_URL=url, **settings)
+    running = directory.spawn(command, CRAWL_REDIS_URL=url, **settings)
 
     def alive() -> bool:
         assert running.process.poll() is None, running.stderr.read_text()

@@ -63,6 +63,10 @@ def _ending(**_: Any) -> None:
     drain.begin()
 
 
+def _ended(sender: Any = None, **_: Any) -> None:
+    heartbeat.retract(sender.hostname)
+
+
 try:
     app = _make()
 except PoolcrawlError as error:
@@ -73,4 +77,5 @@ except PoolcrawlError as error:
 signals.worker_init.connect(_check, weak=False)
 signals.worker_ready.connect(_ready, weak=False)
 signals.worker_shutting_down.connect(_ending, weak=False)
+signals.worker_shutdown.connect(_ended, weak=False)
 logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -59,6 +59,15 @@ def announce(name: str) -> None:
     threading.Thread(target=_announce, args=(name,), name="heartbeat", daemon=True).start()
 
 
+def retract(name: str) -> None:
+    """Count this worker out at once, instead of when its last sign of life expires."""
+    try:
+        client = connection.connect(settings.load().redis_address() or "", connections=1, patience_s=PERIOD_S)
+        client.zrem(keys.workers(), name)
+    except redis.RedisError as error:
+        log.warning("the heartbeat expires by itself: %s", error)
+
+
 def _announce(name: str) -> None:
     own = settings.load()
     client = connection.connect(own.redis_address() or "", connections=2)
