@@ -62,6 +62,21 @@ def settings(tmp_path):
     return Settings(state_dir=tmp_path / "state")
 
 
+#: Children that this process had before the test: servers that other modules share, which are not this test's.
+_others = set()
+
+
+@pytest.fixture(autouse=True)
+def _remember_others():
+    _others.clear()
+    _others.update(psutil.Process().children())
+
+
+def left_running():
+    """What this test started and has not ended."""
+    return [child for child in psutil.Process().children() if child not in _others]
+
+
 def listed(settings):
     """Every process that `run.json` names."""
     run = State(settings.state_dir).read_run()
@@ -111,7 +126,7 @@ def test_a_stack_comes_up_whole_and_leaves_no_process(settings):
 
     assert alive == [True] * 6
     assert none_alive(inside)
-    assert not psutil.Process().children()
+    assert not left_running()
     assert State(settings.state_dir).read_run() is None
 
 
@@ -267,7 +282,7 @@ def test_a_worker_that_keeps_failing_ends_the_run_with_its_last_line(settings):
     ):
         until(stack.watch)
 
-    assert not psutil.Process().children()
+    assert not left_running()
 
 
 def test_a_worker_that_refuses_its_settings_is_not_tried_again(settings):
@@ -392,7 +407,7 @@ def test_an_interrupt_during_start_leaves_nothing(settings, moment_s):
             time.sleep(5)
 
     timer.join()
-    assert not psutil.Process().children()
+    assert not left_running()
     assert State(settings.state_dir).read_run() is None
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -416,7 +431,7 @@ def test_reading_after_the_stack_starts_a_server_for_a_moment(settings):
 
     assert found == b"value"
     assert names == ["server", "server keeper"]
-    assert not psutil.Process().children()
+    assert not left_running()
     assert State(settings.state_dir).read_run() is None
 
 
@@ -440,7 +455,7 @@ def test_two_readers_share_the_server_of_the_first(settings):
     thread.join()
 
     assert found == [b"value"]
-    assert not psutil.Process().children()
+    assert not left_running()
 
 
 def test_reading_where_no_crawl_was_made_says_so(settings):
@@ -464,7 +479,7 @@ def test_a_server_that_cannot_start_gives_its_last_line(settings):
     with pytest.raises(UnavailableError, match=r"the private server did not start: .+"), attach(settings):
         pass
 
-    assert not psutil.Process().children()
+    assert not left_running()
 
 
 def fetch(url, host=None, login=None):
@@ -530,7 +545,7 @@ def test_fixed_site_ports_are_used_or_refused(settings):
             Stack(settings, site=True, site_ports=ports, worker_command=WAITS).start()
 
     assert used == ports
-    assert not psutil.Process().children()
+    assert not left_running()
 
 
 def test_flower_runs_behind_a_login(settings):
