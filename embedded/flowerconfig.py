@@ -18,4 +18,5 @@ natural_time = True
 #: Flower switches events on for every worker unless told not to.
 enable_events = os.environ.get("CRAWL_EVENTS", "on").lower() != "off"
 tasks_columns = "name,uuid,state,args,result,received,started,runtime,worker"
-logging = "warning"
+#: Flower warns four times at every start that no worker has answered yet.
+logging = "error"
