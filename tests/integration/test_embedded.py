@@ -77,6 +77,14 @@ def left_running():
     return [child for child in psutil.Process().children() if child not in _others]
 
 
+def ended(child):
+    """Whether a child has ended, though nobody may have asked for its exit code yet."""
+    try:
+        return child.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def listed(settings):
     """Every process that `run.json` names."""
     run = State(settings.state_dir).read_run()
@@ -407,7 +415,7 @@ def test_an_interrupt_during_start_leaves_nothing(settings, moment_s):
             time.sleep(5)
 
     timer.join()
-    until(lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in left_running()), patience_s=10.0)
+    until(lambda: all(ended(child) for child in left_running()), patience_s=10.0)
     assert State(settings.state_dir).read_run() is None
     assert signal.getsignal(signal.SIGINT) is before
 
