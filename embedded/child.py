@@ -62,11 +62,14 @@ class Child:
 
         Signals wait until the child is on record, so that an interrupt in between cannot leave it behind.
         """
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.NUMBERS)
-        try:
-            answer = self._spawn()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        # The mask is for the keeper, which inherits it until it is ready. It does not protect this process alone: where
+        # another thread exists the system hands the signal to that one, and Python raises in this one all the same.
+        with interrupts.noted(lambda: None):
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.NUMBERS)
+            try:
+                answer = self._spawn()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
         if "!" in answer:
             message = f"cannot start {self.name}: {answer.partition('!')[2]}"
             raise UnavailableError(message)
