@@ -97,7 +97,7 @@ def quick(latency: float = 0.0) -> tuple[Crawled, ...]:
     # Kept until the process ends: tests read logs there.
     base = Path(tempfile.mkdtemp(prefix="poolcrawl-equal-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
-    return tuple(at_once(lambda way: crawl(way, base, latency), QUICK))
+    return tuple(at_once(lambda way: crawl(way, base, latency), QUICK, len(QUICK)))
 
 
 def undisturbed() -> str:

@@ -6,6 +6,7 @@ modules already: the real `poolcrawl` in a process of its own, without seventy c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import rawserver
-from stack import POOLCRAWL, Directory, Done, PrivateServer, wait_for, worker
+from stack import POOLCRAWL, Directory, Done, PrivateServer, at_once, wait_for, worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -321,9 +322,26 @@ def test_a_wrong_password_is_named_without_showing_it(directory, private, verb, 
     assert verb == "doctor" or is_one_line(done.stderr), done.stderr
 
 
-def test_a_crawl_without_a_worker_ends_after_ten_seconds(directory, private):
-    """Exit 3; the crawl is kept, and is named in its first line."""
-    done = directory.run("crawl", URL, "--name", "alone", CRAWL_REDIS_URL=private.url)
+@pytest.fixture(scope="module")
+def unserved(tmp_path_factory):
+    """Two crawls without the workers they need, at the same time: nobody at all, and nobody who parses."""
+
+    def run(name: str) -> Done:
+        directory = Directory(tmp_path_factory.mktemp(name))
+        with PrivateServer(directory.path / "server") as server, contextlib.ExitStack() as workers:
+            if name == "half":
+                settings = {"CRAWL_QUEUES": "fetch", "CRAWL_CONCURRENCY": "1"}
+                workers.enter_context(worker(directory, server.url, **settings))
+            done = directory.run("crawl", URL, "--name", name, CRAWL_REDIS_URL=server.url)
+        directory.end()
+        return done
+
+    return at_once(run, ("alone", "half"))
+
+
+def test_a_crawl_without_a_worker_ends_after_ten_seconds(unserved):
+    """Exit 3, and how to start one."""
+    done = unserved[0]
     last = done.stderr.splitlines()[-1]
 
     assert done.code == 3
@@ -332,10 +350,9 @@ def test_a_crawl_without_a_worker_ends_after_ten_seconds(directory, private):
     assert "Traceback" not in done.stderr
 
 
-def test_a_half_served_crawl_names_the_queue_that_nobody_serves(directory, private):
+def test_a_half_served_crawl_names_the_queue_that_nobody_serves(unserved):
     """A fetch worker alone parses nothing; the message says so instead of letting the crawl hang."""
-    with worker(directory, private.url, CRAWL_QUEUES="fetch", CRAWL_CONCURRENCY="1"):
-        done = directory.run("crawl", URL, "--name", "half", CRAWL_REDIS_URL=private.url)
+    done = unserved[1]
 
     assert done.code == 3
     assert "no live worker serves the queue 'parse'" in done.stderr.splitlines()[-1]

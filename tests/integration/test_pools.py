@@ -192,7 +192,7 @@ def test_a_worker_shows_signs_of_life_and_takes_them_back(directory, private, po
 def drained(pool: str, base) -> tuple:
     """SIGTERM a worker in the middle of a batch; return its end, the site's log, and the crawl's status then."""
     directory = Directory(base / pool)
-    with PrivateServer(base / f"server-{pool}") as server, slow_site(1.0) as site:
+    with PrivateServer(base / f"server-{pool}") as server, slow_site(0.6) as site:
         settings = {"CRAWL_POOL": pool, "CRAWL_CONCURRENCY": "1", "CRAWL_ALLOW_ADDRESSES": "127.0.0.0/8"}
         seeds = [f"http://h0.test/{n}" for n in range(6)]
         with worker(directory, server.url, **settings) as running:

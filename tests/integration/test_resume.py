@@ -19,6 +19,22 @@ from demo.hosts import HOSTS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
+@pytest.fixture(scope="module")
+def happened(tmp_path_factory):
+    """What came of every disturbance, by its name. They happen at the same time: each mostly waits for timeouts."""
+    base = tmp_path_factory.mktemp("resume")
+    works = {"interrupted": interrupt, "killed": kill_parent} | dict.fromkeys(POOLS, kill_worker)
+
+    def work(name: str):
+        directory = Directory(base / name)
+        try:
+            return name, works[name](directory)
+        finally:
+            directory.end()
+
+    return dict(at_once(work, works, len(works)))
+
+
 @pytest.fixture
 def directory(tmp_path):
     made = Directory(tmp_path)
@@ -28,7 +44,8 @@ def directory(tmp_path):
 
 def begun(directory: Directory, name: str, *arguments: str, least: float = 0.3):
     """Start a demo crawl and return it when `least` of its pages are done, with a client of its server."""
-    running = directory.start("demo", "--name", name, *arguments)
+    # Only leases of a lost worker are waited for; short ones make that quick.
+    running = directory.start("demo", "--name", name, *arguments, CRAWL_LEASE_S="3")
     client = directory.client()
 
     def far_enough():
@@ -50,40 +67,45 @@ def urls_of(requests):
     return {origins[entry["host"]] + entry["path"] for entry in requests if entry["host"] in origins}
 
 
-def test_an_interrupted_demo_goes_on_where_it_was(directory):
-    """Ctrl-C half-way: exit 130, no process left, one line with the command that continues it.
-
-    That command starts the site on the same ports and asks for no page again that had its record.
-    """
+def interrupt(directory: Directory):
+    """Ctrl-C half-way, then the command that the interrupted one names."""
     running, _ = begun(directory, "halfway", "--pool", "threads", "--concurrency", "4", "--latency", "0.5")
     running.interrupt()
     interrupted = running.ended(60)
     left = directory.left()
-    ports = (directory.state / "site.json").read_text()
+    ports = _ports(directory)
     finished = {record["url"] for record in directory.records("halfway")}
     before = directory.requests()
+    resumed = directory.run("demo", "--name", "halfway", "--pool", "threads", "--latency", "0", "--json")
+    again = directory.requests()[len(before) :]
+    same_ports = ports == _ports(directory)
+    audit = directory.audit("halfway")
+    return interrupted, left, finished, resumed, again, same_ports, audit, directory.left()
+
+
+def test_an_interrupted_demo_goes_on_where_it_was(happened):
+    """Ctrl-C half-way: exit 130, no process left, one line with the command that continues it.
+
+    That command starts the site on the same ports and asks for no page again that had its record.
+    """
+    interrupted, left, finished, resumed, again, same_ports, audit, left_after = happened["interrupted"]
 
     assert interrupted.code == 130
     assert left == []
     assert "continues with `poolcrawl demo --name halfway`" in interrupted.stderr
     assert "Traceback" not in interrupted.stderr
     assert 20 < len(finished) < 295
-
-    resumed = directory.run("demo", "--name", "halfway", "--pool", "threads", "--latency", "0", "--json")
-    again = directory.requests()[len(before) :]
-
     assert resumed.code == 0, resumed.stderr
-    assert _ports(ports) == _ports((directory.state / "site.json").read_text())
+    assert same_ports
     assert again
     assert set() == urls_of(again) & finished
     assert resumed.summary["pages"] == 300
-    audit = directory.audit("halfway")
     assert (0, 0, undisturbed()) == (audit["missing"], audit["duplicate"], audit["digest"])
-    assert directory.left() == []
+    assert left_after == []
 
 
-def _ports(text):
-    return re.findall(r'"(?:rough_)?port": \d+', text)
+def _ports(directory: Directory):
+    return re.findall(r'"(?:rough_)?port": \d+', (directory.state / "site.json").read_text())
 
 
 def test_a_finished_crawl_is_not_crawled_again(directory):
@@ -98,22 +120,26 @@ def test_a_finished_crawl_is_not_crawled_again(directory):
     assert "'over' is finished already" in again.stderr
 
 
-def test_a_killed_parent_leaves_nothing_and_loses_nothing(directory):
-    """SIGKILL of `poolcrawl demo`: its children end by themselves, and the crawl can be continued to the same end."""
+def kill_parent(directory: Directory):
+    """SIGKILL `poolcrawl demo`, wait until its children have ended by themselves, and continue the crawl."""
     running, _ = begun(directory, "killed", "--pool", "prefork", "--latency", "0.2")
     running.interrupt(signal.SIGKILL)
     killed = running.ended(10)
-    wait_for(lambda: not directory.left(), "the children of a killed parent end", 40)
-
+    wait_for(lambda: not directory.left(), "the children of a killed parent end", 60)
     resumed = directory.run(
         "demo", "--name", "killed", "--pool", "gevent", "--latency", "0", CRAWL_LEASE_S="3"
     )
-    audit = directory.audit("killed")
+    return killed, resumed, directory.audit("killed"), directory.left()
+
+
+def test_a_killed_parent_leaves_nothing_and_loses_nothing(happened):
+    """SIGKILL of `poolcrawl demo`: its children end by themselves, and the crawl can be continued to the same end."""
+    killed, resumed, audit, left = happened["killed"]
 
     assert killed.code == -signal.SIGKILL
     assert resumed.code == 0, resumed.stderr
     assert (0, 0, undisturbed()) == (audit["missing"], audit["duplicate"], audit["digest"])
-    assert directory.left() == []
+    assert left == []
 
 
 def surprises(directory: Directory):
@@ -126,11 +152,11 @@ def surprises(directory: Directory):
     ]
 
 
-def disturb(directory: Directory, pool: str):
-    """Run a demo crawl whose worker is killed in the middle; return what it said and its audit."""
-    environment = {"CRAWL_LEASE_S": "3", "CRAWL_POOL": pool}
-    directory.environment = environment
-    running, _ = begun(directory, "disturbed", "--json", "--latency", "0.3", least=0.25)
+def kill_worker(directory: Directory):
+    """SIGKILL the only worker of a demo crawl, its children included, in the pool the directory is named after."""
+    running, _ = begun(
+        directory, "disturbed", "--json", "--latency", "0.3", "--pool", directory.path.name, least=0.25
+    )
     record = directory.run_json()
     assert record is not None
     (pid,) = [process["pid"] for process in record["others"] if process["name"] == "worker-1"]
@@ -139,28 +165,18 @@ def disturb(directory: Directory, pool: str):
     for victim in victims:
         victim.kill()
     done = running.ended()
-    return done, directory.audit("disturbed"), killed_at, surprises(directory)
+    after = [entry for entry in directory.requests() if entry["time"] > killed_at]
+    return done, after, surprises(directory), directory.audit("disturbed"), directory.left()
 
 
-def test_a_killed_worker_costs_time_but_no_page(tmp_path):
-    """SIGKILL of the only worker, its children included, in every pool: it is started again, the records are the same.
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_killed_worker_costs_time_but_no_page(happened, pool):
+    """SIGKILL of the only worker in every pool: it is started again, and the records are the same."""
+    done, after, wrong, audit, left = happened[pool]
 
-    The four crawls run at the same time.
-    """
-    directories = [Directory(tmp_path / pool) for pool in POOLS]
-    try:
-        found = at_once(lambda one: disturb(one, one.path.name), directories)
-        left = [process for one in directories for process in one.left()]
-    finally:
-        for one in directories:
-            one.end()
-
-    for directory, (done, audit, killed_at, wrong) in zip(directories, found, strict=True):
-        pool = directory.path.name
-        assert done.code == 0, f"{pool}: {done.stderr}"
-        assert "worker-1 ended (killed by SIGKILL); starting it again" in done.stderr, pool
-        assert wrong == [], f"{pool}: {done.stderr}"
-        after = [entry for entry in directory.requests() if entry["time"] > killed_at]
-        assert after, f"{pool}: the new worker fetched nothing"
-        assert (0, 0, undisturbed()) == (audit["missing"], audit["duplicate"], audit["digest"]), pool
+    assert done.code == 0, done.stderr
+    assert "worker-1 ended (killed by SIGKILL); starting it again" in done.stderr
+    assert wrong == [], done.stderr
+    assert after, "the new worker fetched nothing"
+    assert (0, 0, undisturbed()) == (audit["missing"], audit["duplicate"], audit["digest"])
     assert left == []
