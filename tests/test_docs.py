@@ -80,7 +80,8 @@ def _key_functions() -> dict[str, tuple[str, str]]:
     for name, function in vars(keys).items():
         if not inspect.isfunction(function) or name.endswith("_prefix") or name == "part":
             continue
-        parameters = list(inspect.signature(function).parameters)
+        found_parameters = inspect.signature(function).parameters.values()
+        parameters = [each.name for each in found_parameters if each.default is inspect.Parameter.empty]
         of_crawl = function(*("X" for _ in parameters)).startswith("poolcrawl:crawl:")
         words = ["CRAWL" if word == "name" and of_crawl else word.upper() for word in parameters]
         docstring = inspect.getdoc(function) or ""
