@@ -74,6 +74,15 @@ class Frontier:
             crawl,
         ]
 
+        self._view = ""
+
+    def _see(self, options: CrawlOptions) -> None:
+        """Use the robots.txt answers that are true for a crawl with these options."""
+        view = options.view()
+        if view != self._view:
+            self._view = view
+            self._prefixes[8] = keys.robots_prefix(view)
+
     def _run(self, verb: str, **arguments: Any) -> Any:
         return scripts.run(self.client, verb, self._keys, [*self._prefixes, _pack(arguments)])
 
@@ -142,6 +151,7 @@ class Frontier:
 
     def lease(self, options: CrawlOptions, *, window: int, slots: int) -> Leased:
         """Take batches whose host is due, so that at most `window` are in flight."""
+        self._see(options)
         state, batches, next_ms, now_ms, leased, ended = self._run(
             "lease",
             window=window,
@@ -171,6 +181,7 @@ class Frontier:
         That is `taken` (a second delivery), `busy` (its host was given to others while the message waited), or the
         crawl's state.
         """
+        self._see(options)
         answer = self._run(
             "start",
             lease=lease,
@@ -218,6 +229,7 @@ class Frontier:
         Requests beyond the references go back to waiting, uncharged; with no reference at all the lease is closed.
         With `store` off the bodies stay with the caller: should it die, the batch is fetched again.
         """
+        self._see(options)
         arguments: dict[str, Any] = {
             "lease": started.lease,
             "nonce": started.nonce,
@@ -256,6 +268,7 @@ class Frontier:
 
     def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
         """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
+        self._see(options)
         arguments = {
             "lease": lease,
             "nonce": nonce,
@@ -311,6 +324,7 @@ class Frontier:
         Returns False when somebody closed it before (or it was reclaimed), and how many links the cap kept out.
         Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open.
         """
+        self._see(options)
         calls = links.slices()
         capped = 0
         for groups in calls[1:]:
@@ -357,6 +371,7 @@ class Frontier:
 
     def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
         """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back."""
+        self._see(options)
         fetch, parse, reclaimed = self._run(
             "reap",
             lease_ms=int(options.lease_s * 1000),
@@ -386,14 +401,15 @@ class Frontier:
 
     def robots(self, origin: str) -> tuple[str, str, bytes] | None:
         """Return an origin's robots.txt answer as version, verdict and body, or None when none is known."""
-        version, verdict, body = self.client.hmget(keys.robots(origin), "version", "verdict", "body")
+        key = keys.robots_prefix(self._view) + origin
+        version, verdict, body = self.client.hmget(key, "version", "verdict", "body")
         if verdict is None:
             return None
         return version.decode(), verdict.decode(), body or b""
 
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""
-        return int(self.client.hget(keys.robots(origin), "attempts") or 0)
+        return int(self.client.hget(keys.robots_prefix(self._view) + origin, "attempts") or 0)
 
 
 def renew(client: redis.Redis, renewals: Sequence[Renewal]) -> list[str]:

@@ -63,9 +63,9 @@ def host_queues(name: str) -> str:
     return f"{PREFIX}host-queues:{name}"
 
 
-def robots_prefix() -> str:
-    """Prefix of `robots`, as an argument of scripts."""
-    return f"{PREFIX}robots:"
+def robots_prefix(view: str = "") -> str:
+    """Prefix of `robots`, or of `robots_viewed` with a view, as an argument of scripts."""
+    return f"{PREFIX}robots:{view}:" if view else f"{PREFIX}robots:"
 
 
 def robots(origin: str) -> str:
@@ -73,11 +73,19 @@ def robots(origin: str) -> str:
 
     Shared by all crawls. `lease` marks it asked, `complete` stores the answer.
     """
-    return f"{PREFIX}robots:{origin}"
+    return f"{robots_prefix()}{origin}"
+
+
+def robots_viewed(view: str, origin: str) -> str:
+    """hash as `robots`, of crawls with `--resolve` or `--allow-address` (`CrawlOptions.view`).
+
+    They may meet other servers under the same names, so only crawls with the same such options share it.
+    """
+    return f"{robots_prefix(view)}{origin}"
 
 
 def crawl(name: str) -> str:
-    """hash: state, options (JSON), id, schema, created_at, ended_at, seeds_open, suspect, seq, and counts.
+    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq.
 
     Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
     """

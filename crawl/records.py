@@ -6,6 +6,7 @@ frontier holds millions of them: `attempts losses alone depth hops via queued_ms
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, Literal
 
 import msgspec
@@ -50,6 +51,9 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _VIA_CODES = {names.SEED: "s", names.LINK: "l", names.REDIRECT: "r", "sitemap": "m"}
 _VIA_NAMES = {code: name for name, code in _VIA_CODES.items()}
+
+
+_encoder = msgspec.json.Encoder()
 
 
 class FetchRequest(msgspec.Struct, frozen=True):
@@ -233,8 +237,17 @@ class CrawlOptions(msgspec.Struct, frozen=True):
     #: How many buckets the seen set has (see `docs/keys.md`); fixed when the crawl is made.
     seen_buckets: int = 16_384
 
+    def view(self) -> str:
+        """Return what keeps this crawl's robots.txt answers apart from others': nothing, for most crawls.
 
-_encoder = msgspec.json.Encoder()
+        A crawl that maps names elsewhere, or may reach other addresses, asks other servers under the same names.
+        """
+        if not self.resolve and self.allow_addresses is None:
+            return ""
+        told = _encoder.encode((sorted(self.resolve), sorted(self.allow_addresses or ())))
+        return blake2b(told, digest_size=6).hexdigest()
+
+
 _fetched_decoder = msgspec.json.Decoder(Fetched)
 _record_decoder = msgspec.json.Decoder(PageRecord)
 _options_decoder = msgspec.json.Decoder(CrawlOptions)

@@ -42,11 +42,16 @@ class Status(msgspec.Struct, frozen=True):
     refused: dict[str, int]
     losses: int
     reclaimed: int
+    #: Time a producer worked on it, milliseconds.
+    active_ms: int
+    #: Whether a producer works on it now.
+    pumped: bool
+    demo: bool
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the first seed to the end, or to now."""
-        return max(0.001, ((self.ended_ms or self.now_ms) - self.created_ms) / 1000)
+        """Seconds a producer worked on it, without the time it lay idle; of a running crawl, up to 4 s ago."""
+        return max(0.001, (self.active_ms or self.now_ms - self.created_ms) / 1000)
 
     @property
     def done_share(self) -> float:
@@ -66,6 +71,9 @@ def status(client: redis.Redis, crawl: str) -> Status:
         crawl=crawl,
         state=about["state"],
         paused_by=about.get("paused_by"),
+        active_ms=int(about.get("active_ms", 0)),
+        demo=records.options_from_json(about["options"]).demo,
+        pumped=bool(client.exists(keys.pump(crawl))),
         created_ms=int(about["created_at"]),
         ended_ms=int(about["ended_at"]) if "ended_at" in about else None,
         now_ms=now_ms,

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from crawl import connection, keys
 from crawl.errors import SettingError
 from embedded import interrupts, leftovers
 from embedded.attachment import attach
@@ -224,6 +225,8 @@ class Stack:
         self._record()
 
     def _start_workers(self) -> None:
+        # What workers of an earlier run have left is no sign of life.
+        connection.connect(self.redis_url).delete(keys.workers())
         environment = self._worker_environment()
         for number in range(1, self.workers + 1):
             worker = self._child(f"worker-{number}", self._worker_command, environment, DRAIN_S)

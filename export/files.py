@@ -66,8 +66,10 @@ def _unwritable(what: str, error: OSError) -> UsageError:
     )
 
 
-def to_stream(client: redis.Redis, crawl: str, format_name: str, stream: BinaryIO) -> int:
-    """Write all records of a crawl to a stream; return how many.
+def to_stream(
+    client: redis.Redis, crawl: str, format_name: str, stream: BinaryIO, *, what: str = "standard output"
+) -> int:
+    """Write all records of a crawl to a stream, called `what` in errors; return how many.
 
     Raises UsageError when it cannot be written, BrokenPipeError when its reader has gone.
     """
@@ -85,7 +87,7 @@ def to_stream(client: redis.Redis, crawl: str, format_name: str, stream: BinaryI
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise _unwritable("standard output", error) from None
+        raise _unwritable(what, error) from None
     return written
 
 
@@ -95,6 +97,10 @@ def to_file(client: redis.Redis, crawl: str, format_name: str, name: str) -> int
     Raises UsageError when the file cannot be written.
     """
     path = Path(name)
+    if path.exists() and not path.is_file():
+        # A device or a pipe has no size to go back to.
+        with path.open("wb") as stream:
+            return to_stream(client, crawl, format_name, stream, what=f"--output {name}")
     crawl_id = (client.hget(keys.crawl(crawl), "id") or b"").decode()
     cursor = _read(path, crawl_id)
     try:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import records, results
+from crawl import names, records, results
 from crawl.frontier import Frontier
 
 if TYPE_CHECKING:
     import redis
+
+
+#: Looks at a running crawl: a URL may move between two places while one look goes from the one to the other.
+LOOKS = 10
 
 
 class Audit(msgspec.Struct, frozen=True):
@@ -62,14 +66,21 @@ def audit(client: redis.Redis, crawl: str) -> Audit:
     status = results.status(client, crawl)
     stored = Frontier(client, crawl).options()
     buckets = stored[0].seen_buckets if stored else records.CrawlOptions().seen_buckets
-    counted = Counter(fingerprint for _, fingerprint in results.entries(client, crawl))
-    lines = [line for _, line in results.lines(client, crawl)]
+    # In this order a URL that moves meanwhile is still met: it is admitted, then pending, then it has a record.
     admitted = set(results.seen_fingerprints(client, crawl, buckets))
-    pending = set(results.unfinished_fingerprints(client, crawl)) - set(counted)
+    pending, counted, missing = set[str](), Counter[str](), admitted
+    for _ in range(LOOKS):
+        pending = set(results.unfinished_fingerprints(client, crawl))
+        counted = Counter(fingerprint for _, fingerprint in results.entries(client, crawl))
+        pending -= set(counted)
+        missing = missing - set(counted) - pending
+        if not missing or status.state != names.RUNNING:
+            break
+    lines = [line for _, line in results.lines(client, crawl)]
     return Audit(
         crawl=crawl,
         records=len(lines),
-        missing=len(admitted - set(counted) - pending) + max(0, len(counted) - len(lines)),
+        missing=len(missing) + max(0, len(counted) - len(lines)),
         duplicate=sum(count - 1 for count in counted.values()),
         capped=status.refused.get("capped", 0),
         digest=digest(lines),

@@ -61,6 +61,9 @@ def main() -> NoReturn:
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        raise SystemExit(2) from None
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "poolcrawl"

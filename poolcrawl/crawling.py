@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Seconds(click.FloatRange):
+    """A finite number in a range; click alone lets `nan` through."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or fail with one line."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 def _crawl_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -89,9 +103,7 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--include", multiple=True, help="Only URLs that match this regular expression (RE2).")
 @click.option("--exclude", multiple=True, help="No URLs that match this regular expression (RE2).")
-@click.option(
-    "--delay", "delay_s", type=click.FloatRange(0, 3600), help="Seconds between requests to a host [1]."
-)
+@click.option("--delay", "delay_s", type=Seconds(0, 3600), help="Seconds between requests to a host [1].")
 @click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
 @click.option(
     "--allow-address", multiple=True, callback=_addresses, help="Private network that may be fetched (CIDR)."
@@ -148,7 +160,7 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
 )
 @click.option(
     "--latency",
-    type=click.FloatRange(0, 100),
+    type=Seconds(0, 100),
     help="Scale of the site's latencies; 0 removes them (embedded).",
 )
 @_worker_options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ import msgspec
 from crawl import broker, connection, names, results
 from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
 from crawl.frontier import Frontier
+from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
 from export import files
 from poolcrawl import summary
@@ -27,7 +29,6 @@ from worker import pools
 if TYPE_CHECKING:
     import redis
 
-    from crawl.records import CrawlOptions
     from crawl.settings import Settings
 
 #: What a demo crawl freezes: no delay and short timeouts, so that its misbehaving pages end within a minute.
@@ -135,6 +136,7 @@ def _continue_private(plan: Plan) -> bool:
                     raise results.unknown(client, plan.name)
                 return True
             options, _, _, state = stored
+            _refuse_other_options(plan, options)
             if state == names.FINISHED and (plan.demo or not set(plan.seeds) - set(options.seeds)):
                 _said_finished(plan, client, options, None)
                 return False
@@ -182,6 +184,18 @@ def _options(plan: Plan) -> CrawlOptions:
     )
 
 
+def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
+    """Raise CrawlExistsError when an option differs from what the crawl was made with."""
+    for name, value in plan.given.items():
+        if getattr(options, name) != value:
+            shown = name.removesuffix("_s").replace("_", "-")
+            message = (
+                f"crawl '{plan.name}' was made with --{shown} {getattr(options, name)}, not {value}; "
+                "leave the option out to continue it, or choose another --name"
+            )
+            raise CrawlExistsError(message)
+
+
 def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     """Make or continue the crawl; return its options and state.
 
@@ -196,14 +210,7 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
             return options, state
     else:
         options, _, _, state = stored
-    for name, value in plan.given.items():
-        if getattr(options, name) != value:
-            shown = name.removesuffix("_s").replace("_", "-")
-            message = (
-                f"crawl '{frontier.crawl}' was made with --{shown} {getattr(options, name)}, not {value}; "
-                "leave the option out to continue it, or choose another --name"
-            )
-            raise CrawlExistsError(message)
+    _refuse_other_options(plan, options)
     new = [] if plan.demo else [seed for seed in plan.seeds if seed not in options.seeds]
     if new:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
@@ -285,15 +292,42 @@ def _command() -> str:
     return str(called)
 
 
+def _same_crawl(options: CrawlOptions) -> str:
+    """Return the arguments that make the same crawl again; a seeds file or standard input is named, not repeated."""
+    told: list[str] = ["crawl"]
+    told += options.seeds if len(options.seeds) <= 3 else ["--seeds", "FILE"]
+    plain = CrawlOptions()
+    for name, option in (
+        ("depth", "--depth"),
+        ("max_pages", "--max-pages"),
+        ("scope", "--scope"),
+        ("delay_s", "--delay"),
+        ("robots", "--robots"),
+    ):
+        value = getattr(options, name)
+        if value != getattr(plain, name):
+            told += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    for values, option in (
+        (options.include, "--include"),
+        (options.exclude, "--exclude"),
+        (options.allow_addresses or (), "--allow-address"),
+        (options.resolve, "--resolve"),
+    ):
+        for value in values:
+            told += [option, value]
+    return shlex.join(told)
+
+
 def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
     """Return what a person may want to do next: take the records, try another pool."""
     other = "gevent" if used != "gevent" else "threads"
     command = _command()
     if _in_compose():
         again = f"CRAWL_POOL={other} docker compose up"
-        return [f"{command} export {plan.name} > pages.jsonl", again]
-    verb = "demo" if options.demo else f"crawl {options.seeds[0]}"
-    again = f"CRAWL_POOL={other} {command} {verb}"
+        # Without --no-deps, compose would also bring every service back to its declared scale.
+        reading = command.replace(" -T ", " -T --no-deps ")
+        return [f"{reading} export {plan.name} > pages.jsonl", again]
+    again = f"CRAWL_POOL={other} {command} {'demo' if options.demo else _same_crawl(options)}"
     return [f"{command} export {plan.name} --output pages.jsonl", again]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,17 @@ def reading(own: settings.Settings) -> Iterator[redis.Redis]:
         return
     with attach(own) as private:
         yield connection.connect(private)
+
+
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let whoever reads our output (head, less) end early: that is no failure of ours."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at exit; nothing may be left to write to the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command("list", epilog="Example: poolcrawl list")
@@ -89,7 +101,8 @@ def export(crawl: str | None, output: str, format_name: str) -> None:
     with reading(own) as client:
         name = results.resolve(client, crawl)
         if output == "-":
-            files.to_stream(client, name, format_name, sys.stdout.buffer)
+            with reader_may_leave():
+                files.to_stream(client, name, format_name, sys.stdout.buffer)
         else:
             count = files.to_file(client, name, format_name, output)
             print(f"{count} records of '{name}' in {output}", file=sys.stderr)

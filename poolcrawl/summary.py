@@ -25,6 +25,7 @@ def as_dict(status: Status, **more: Any) -> dict[str, Any]:
         "admitted": status.admitted,
         "waiting": status.waiting,
         "leased": status.leased,
+        "pumped": status.pumped,
         "outcomes": status.outcomes,
         "reasons": status.reasons,
         "refused": status.refused,
@@ -36,6 +37,8 @@ def as_dict(status: Status, **more: Any) -> dict[str, Any]:
 
 def lines(status: Status) -> list[str]:
     """Return a crawl's state for people."""
+    # What `state` says in Redis changes only at the end; a person wants to know whether anybody works on it.
+    idle = status.state == "running" and not status.pumped
     ended = "" if status.state != "running" or not status.paused_by else f", paused: {status.paused_by}"
     text = [
         (
@@ -43,6 +46,9 @@ def lines(status: Status) -> list[str]:
             f"({status.done_share:.0%}) in {status.elapsed_s:.1f} s, {status.done / status.elapsed_s:.1f} pages/s"
         )
     ]
+    if idle:
+        verb = "demo" if status.demo else "crawl"
+        text.append(f"  no producer works on it; continue it with `poolcrawl {verb} --name {status.crawl}`")
     if status.waiting or status.leased:
         text.append(
             f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}"
@@ -52,6 +58,10 @@ def lines(status: Status) -> list[str]:
     if status.reasons:
         reasons = ", ".join(f"{name} {count}" for name, count in status.reasons.items())
         text.append(f"  reasons: {reasons}")
+    if status.reasons.get("address"):
+        text.append(
+            "  address: private networks are refused; allow yours with --allow-address, such as 127.0.0.1"
+        )
     if status.refused:
         refused = ", ".join(f"{name} {count}" for name, count in status.refused.items())
         text.append(f"  links not admitted: {refused}")

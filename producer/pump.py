@@ -85,6 +85,7 @@ class Pump:
         self._token = secrets.token_hex(8)
         self._workers: list[fleet.Worker] = []
         self._looked_at = 0.0
+        self._counted_at = time.monotonic()
         self._kept_at = 0.0
         self._reap_at = time.monotonic() + options.lease_s
         self._alone_since: float | None = None
@@ -100,12 +101,14 @@ class Pump:
             # What an earlier pump was stopped by is looked at afresh.
             self._client.hdel(keys.crawl(self._crawl), "paused_by")
             self._wait_for_worker()
+            self._counted_at = time.monotonic()
             while True:
                 state = self._survive(self._turn)
                 if state is not None:
                     return state
         finally:
             try:
+                self._note_time()
                 self._client.eval(_RELEASE, 1, keys.pump(self._crawl), self._token)
             except redis.RedisError as error:
                 log.debug("the pump's mark expires by itself: %s", error)
@@ -210,7 +213,8 @@ class Pump:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = time.monotonic()
-            self._say("no worker is alive; the crawl goes on when one is back")
+            what = f"no live worker serves the queue '{missing}'" if self._workers else "no worker is alive"
+            self._say(f"{what}; the crawl goes on when one is back")
         self._look_at_memory()
 
     def _look_at_memory(self) -> None:
@@ -226,7 +230,7 @@ class Pump:
             self._client.hset(keys.crawl(self._crawl), "paused_by", "memory")
             self._say(
                 f"paused: memory. Redis holds {int(info['used_memory']) // 2**20} MB of {limit // 2**20} MB; "
-                "export and delete old crawls, or raise maxmemory or CRAWL_MAX_REDIS_MB"
+                "raise maxmemory or CRAWL_MAX_REDIS_MB"
             )
         elif time.monotonic() - self._full_since > MEMORY_STALL_S and not self._client.zcard(
             keys.leases(self._crawl)
@@ -237,8 +241,15 @@ class Pump:
             )
             raise StoppedError(message)
 
+    def _note_time(self) -> None:
+        """Count the time this crawl was worked on, so that a night between two runs is not part of it."""
+        now = time.monotonic()
+        self._client.hincrby(keys.crawl(self._crawl), "active_ms", int((now - self._counted_at) * 1000))
+        self._counted_at = now
+
     def _keep(self) -> None:
         self._kept_at = time.monotonic()
+        self._note_time()
         if not self._client.eval(_KEEP, 1, keys.pump(self._crawl), self._token, int(OWNER_S * 1000)):
             # Frozen past its mark, or Redis forgot it: take it again, or wait for who has it now.
             self._own()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -99,6 +101,8 @@ CASES = {
     "zero workers option": case(f"crawl {URL} --workers 0", "--workers", "1<=x"),
     "zero batch": case("demo", "CRAWL_BATCH='0'", "greater than or equal to 1", CRAWL_BATCH="0"),
     "endless delay": case("demo", "CRAWL_DELAY_S='nan'", "finite number", CRAWL_DELAY_S="nan"),
+    "endless delay option": case(f"crawl {URL} --delay nan", "--delay", "finite number"),
+    "endless latency option": case("demo --latency inf", "--latency", "finite|range"),
     "unknown pipeline": case("demo", "CRAWL_PIPELINE='chain'", "callback.*fused", CRAWL_PIPELINE="chain"),
     "unknown queue": case("worker", "CRAWL_QUEUES='fetch,pars'", "fetch, parse", CRAWL_QUEUES="fetch,pars"),
     "events": case("demo", "CRAWL_EVENTS='maybe'", "on or off", CRAWL_EVENTS="maybe"),
@@ -449,6 +453,32 @@ def test_other_options_for_an_existing_crawl_are_refused(crawled):
     assert "'here' was made with --depth" in done.stderr
     assert "another --name" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_other_options_for_a_finished_crawl_are_refused_too(crawled):
+    """Nothing is left to do there, but what was asked for was something else."""
+    done = crawled[0].run("crawl", "--name", "here", "--depth", "3")
+
+    assert done.code == 2
+    assert is_one_line(done.stderr), done.stderr
+    assert "'here' was made with --depth" in done.stderr
+
+
+def test_a_reader_who_leaves_early_is_no_failure(crawled):
+    """`poolcrawl export | head -n 1` ends well, however early the reader goes."""
+    read, write = os.pipe()
+    os.close(read)
+
+    with os.fdopen(write, "wb") as closed:
+        code = subprocess.run(
+            [*POOLCRAWL, "export", "here"],
+            cwd=crawled[0].path,
+            env=crawled[0].env(),
+            stdout=closed,
+            check=False,
+        ).returncode
+
+    assert code == 0
 
 
 def test_bad_lines_of_a_seeds_file_are_named_and_the_rest_is_crawled(directory):

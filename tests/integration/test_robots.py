@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import standin
 
@@ -178,3 +179,17 @@ def test_a_crawl_that_ignores_robots_does_not_ask(frontier, host):
     standin.admit(frontier, options, f"http://{host}/")
 
     assert [batch.kind for batch in standin.lease(frontier, options)] == [names.PAGE]
+
+
+def test_a_crawl_that_maps_names_elsewhere_asks_for_itself(new_frontier, host, obeying):
+    """An answer from a rehearsal under the same name says nothing about the real server, nor the other way round."""
+    mapped = msgspec.structs.replace(obeying, resolve=(f"{host}:80=127.0.0.1:8080",))
+    rehearsal, real = new_frontier(), new_frontier()
+    standin.admit(rehearsal, mapped, *standin.pages(host, 1))
+    _answer(rehearsal, standin.lease(rehearsal, mapped)[0], mapped, verdict="allow")
+    standin.admit(real, obeying, *standin.pages(host, 1))
+
+    (asked,) = standin.lease(real, obeying)
+
+    assert asked.kind == names.ROBOTS
+    assert [batch.kind for batch in standin.lease(rehearsal, mapped)] == [names.PAGE]
