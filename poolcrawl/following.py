@@ -320,7 +320,8 @@ def _same_crawl(options: CrawlOptions) -> str:
 
 def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
     """Return what a person may want to do next: take the records, try another pool."""
-    other = "gevent" if used != "gevent" else "threads"
+    names_of_pools = list(pools.TABLE)
+    other = names_of_pools[(names_of_pools.index(used) + 1) % len(names_of_pools)]
     command = _command()
     if _in_compose():
         again = f"CRAWL_POOL={other} docker compose up"
