@@ -68,7 +68,8 @@ lock: .venv/.stamp   ## resolve the locks again; UPGRADE=--upgrade takes newer v
 	@test -x .venv/lock/bin/uv || { $(BIN)/python -m venv .venv/lock && \
 		.venv/lock/bin/python -m pip --quiet --disable-pip-version-check install $(UV); }
 	@$(COMPILE) -o locks/runtime.txt >/dev/null
-	@$(COMPILE) --extra dev -o locks/dev.txt >/dev/null
+	@$(COMPILE) --extra lab -o locks/lab.txt >/dev/null
+	@$(COMPILE) --extra dev --extra lab -o locks/dev.txt >/dev/null
 	@$(COMPILE) --extra bench -o locks/bench.txt >/dev/null
 
 clean:          ## remove .venv and caches; crawls in .poolcrawl stay
