@@ -8,10 +8,12 @@ import secrets
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from crawl import connection, keys
 from crawl.errors import SettingError
+from crawl.names import QUEUES
 from embedded import interrupts, leftovers
 from embedded.attachment import attach
 from embedded.child import KEEPER_MARGIN_S, Child
@@ -23,12 +25,12 @@ from embedded.site import Site
 from embedded.state import CRAWL, Run, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from crawl.settings import Settings
 
-__all__ = ["Stack", "attach"]
+__all__ = ["Stack", "Workers", "attach"]
 
 #: Time for a worker to finish its requests before it is killed; its leases are then taken back, seconds.
 DRAIN_S = 20.0
@@ -44,12 +46,23 @@ _POLL_S = 0.02
 _NOT_INHERITED = ("CRAWL_REDIS_URL", "CRAWL_REDIS_PASSWORD_FILE", "CRAWL_HEARTBEAT_FILE", "CRAWL_QUEUES")
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Worker processes of one kind: their pool, the slots of each, how many there are, and the queues they serve."""
+
+    pool: str
+    concurrency: int | None = None
+    count: int = 1
+    queues: tuple[str, ...] = QUEUES
+
+
 class Stack:
     """One private stack. Use as a context manager; call `watch` at least every second while it runs.
 
     `site_ports` fixes the demo site's ports (ordinary, misbehaving), `site_options` are further arguments of
     `python -m demo`. `resolve` and `allow_addresses` go to the workers;
-    with `site`, the site's own hosts are added to both. `say` gets one-line messages.
+    with `site`, the site's own hosts are added to both. `groups` are worker processes of several kinds, instead of
+    `workers` of one, `worker_variables` further environment of all of them. `say` gets one-line messages.
     """
 
     def __init__(
@@ -59,6 +72,7 @@ class Stack:
         pool: str | None = None,
         concurrency: int | None = None,
         workers: int | None = None,
+        groups: Sequence[Workers] = (),
         flower: bool = False,
         site: bool = False,
         events: bool = False,
@@ -68,10 +82,12 @@ class Stack:
         site_options: Sequence[str] = (),
         say: Callable[[str], None] = lambda _: None,
         worker_command: Sequence[str] | None = None,
+        worker_variables: Mapping[str, str] | None = None,
     ) -> None:
         self.pool = pool or settings.pool
         self.concurrency = concurrency or settings.concurrency
-        self.workers = workers or settings.workers
+        self._groups = tuple(groups) or (Workers(self.pool, self.concurrency, workers or settings.workers),)
+        self.workers = sum(group.count for group in self._groups)
         self.events = events
         self.allow_addresses = tuple(allow_addresses)
         self.resolve = tuple(resolve)
@@ -84,6 +100,7 @@ class Stack:
         self._wanted_ports = site_ports
         self._site_options = tuple(site_options)
         self._worker_command = worker_command or (sys.executable, "-P", "-m", "poolcrawl", "worker")
+        self._worker_variables = dict(worker_variables or {})
         self._state = State(settings.state_dir)
         self._ends = contextlib.ExitStack()
         self._mutex = threading.RLock()
@@ -227,8 +244,9 @@ class Stack:
     def _start_workers(self) -> None:
         # What workers of an earlier run have left is no sign of life.
         connection.connect(self.redis_url).delete(keys.workers())
-        environment = self._worker_environment()
-        for number in range(1, self.workers + 1):
+        each = [group for group in self._groups for _ in range(group.count)]
+        for number, group in enumerate(each, start=1):
+            environment = self._worker_environment(group)
             worker = self._child(f"worker-{number}", self._worker_command, environment, DRAIN_S)
             self._workers.append(worker)
             worker.start()
@@ -268,12 +286,14 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _worker_environment(self) -> dict[str, str]:
+    def _worker_environment(self, group: Workers) -> dict[str, str]:
         return self._environment() | {
-            "CRAWL_POOL": self.pool,
-            "CRAWL_CONCURRENCY": str(self.concurrency or ""),
+            "CRAWL_POOL": group.pool,
+            "CRAWL_CONCURRENCY": str(group.concurrency or ""),
+            "CRAWL_QUEUES": ",".join(group.queues),
             "CRAWL_RESOLVE": ",".join(self.resolve),
             "CRAWL_ALLOW_ADDRESSES": ",".join(self.allow_addresses),
+            **self._worker_variables,
         }
 
     def _record(self) -> None:

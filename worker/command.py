@@ -23,7 +23,11 @@ def pool_of(settings: Settings) -> pools.Pool:
     return pools.TABLE[name]
 
 
-def argv(settings: Settings) -> list[str]:
+#: The Celery app of a worker.
+APP = "worker.app:app"
+
+
+def argv(settings: Settings, app: str = APP) -> list[str]:
     """Return the command line of a worker. The pool stands there and nowhere else: gevent is patched only from argv.
 
     Raises SettingError when the pool's package is missing.
@@ -40,7 +44,7 @@ def argv(settings: Settings) -> list[str]:
         # Instead of the banner, the worker says one line when it is ready (worker.app).
         "--quiet",
         "--app",
-        "worker.app:app",
+        app,
         "worker",
         "--pool",
         pool.celery_name,
@@ -58,9 +62,9 @@ def argv(settings: Settings) -> list[str]:
     ]
 
 
-def become(settings: Settings) -> None:
+def become(settings: Settings, app: str = APP) -> None:
     """Replace this process by the worker; does not return."""
-    line = argv(settings)
+    line = argv(settings, app)
     pool = pool_of(settings)
     slots = settings.concurrency or pool.default_concurrency()
     environment = {

@@ -16,7 +16,6 @@ from crawl.batches import Renewal, Result, RobotsAnswer
 from crawl.errors import FetchError, UnknownCrawlError
 from crawl.links import Links
 from crawl.records import FetchRequest, PageRecord, to_json
-from worker.parse import parse
 from worker.robots import Rules, denial_of, product_token, verdict_of
 
 if TYPE_CHECKING:
@@ -42,7 +41,13 @@ CRAWL_DELAY_MOST_S = 60.0
 
 
 def parse_batch(
-    process: Process, crawl: str, lease: str, *, worker: str, bodies: Mapping[int, bytes] | None = None
+    process: Process,
+    crawl: str,
+    lease: str,
+    *,
+    worker: str,
+    slot: str,
+    bodies: Mapping[int, bytes] | None = None,
 ) -> int:
     """Parse a fetched batch and complete it; return how many URLs it closed (0: somebody else did, or it is gone).
 
@@ -61,7 +66,9 @@ def parse_batch(
     terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
     held = process.renewer.hold(Renewal(crawl, lease, loaded.host, loaded.nonce, terms.options.lease_s))
     try:
-        work = _Parsing(process, crawl, terms, loaded, loaded.bodies if bodies is None else bodies, worker)
+        work = _Parsing(
+            process, crawl, terms, loaded, loaded.bodies if bodies is None else bodies, (worker, slot)
+        )
         work.run()
         closed, capped = frontier.complete(
             lease,
@@ -92,7 +99,7 @@ class _Parsing:
         terms: Terms,
         loaded: Loaded,
         bodies: Mapping[int, bytes],
-        worker: str,
+        place: tuple[str, str],
     ) -> None:
         options = terms.options
         self.results: list[Result] = []
@@ -107,7 +114,7 @@ class _Parsing:
         self._scope = terms.scope(loaded.scope_seeds)
         self._loaded = loaded
         self._bodies = bodies
-        self._worker = worker
+        self._worker, self._slot = place
         self._began = time.monotonic()
 
     def _now_ms(self) -> int:
@@ -196,6 +203,7 @@ class _Parsing:
             worker=fetched.worker,
             parse_pool=self._process.pool.name,
             parse_worker=self._worker,
+            parse_slot=self._slot,
             lease=self._loaded.lease,
         )
 
@@ -250,7 +258,9 @@ class _Parsing:
             log.error("no body for %s in lease %s", request.url, self._loaded.lease)
             return
         try:
-            document = parse(request.url, body, ref.content_type, ref.charset, self._options.max_links)
+            document = self._process.parse(
+                request.url, body, ref.content_type, ref.charset, self._options.max_links
+            )
         except FetchError as error:
             self._fail(record, error.reason, error.detail)
             return

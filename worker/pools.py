@@ -63,6 +63,11 @@ class Pool:
     needs: str | None
     #: Returns one sentence when a worker of this pool must not run as it is, else None.
     fault: Callable[[], str | None]
+    #: Most slots of one worker process, or None for no limit of the pool's own.
+    most_concurrency: int | None = None
+    #: What one more slot takes at most, in MB of memory and in file descriptors (its connections to hosts and to Redis).
+    slot_mb: float = 0.5
+    slot_descriptors: int = 4
     #: How the total deadline of a request is enforced.
     deadline: str = "socket timeouts that shrink with the time left"
     #: How a worker ends on SIGTERM.
@@ -75,10 +80,30 @@ TABLE: dict[str, Pool] = {
     pool.name: pool
     for pool in (
         Pool(
-            "prefork", "prefork", "celery.concurrency.prefork", _cores, "process", "process", None, _nothing
+            name="prefork",
+            celery_name="prefork",
+            celery_module="celery.concurrency.prefork",
+            default_concurrency=_cores,
+            session_owner="process",
+            slot="process",
+            needs=None,
+            fault=_nothing,
+            slot_mb=45.0,
+            # A child keeps its pipes to the parent, and its own idle connections.
+            slot_descriptors=8,
         ),
         Pool(
-            "threads", "threads", "celery.concurrency.thread", lambda: 32, "thread", "thread", None, _nothing
+            name="threads",
+            celery_name="threads",
+            celery_module="celery.concurrency.thread",
+            default_concurrency=lambda: 32,
+            session_owner="thread",
+            slot="thread",
+            needs=None,
+            fault=_nothing,
+            slot_mb=1.0,
+            # Every thread has a session of its own, with up to eight idle hosts.
+            slot_descriptors=10,
         ),
         Pool(
             name="gevent",
@@ -90,7 +115,17 @@ TABLE: dict[str, Pool] = {
             needs="gevent",
             fault=_gevent_is_patched,
         ),
-        Pool("solo", "solo", "celery.concurrency.solo", lambda: 1, "process", "process", None, _nothing),
+        Pool(
+            name="solo",
+            celery_name="solo",
+            celery_module="celery.concurrency.solo",
+            default_concurrency=lambda: 1,
+            session_owner="process",
+            slot="process",
+            needs=None,
+            fault=_nothing,
+            most_concurrency=1,
+        ),
     )
 }
 

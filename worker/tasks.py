@@ -30,7 +30,7 @@ def _fetch(self: Task, crawl: str, lease: str, summary: str) -> dict[str, Any]:
         if batch is None:
             return nothing
         if process.terms(crawl).options.pipeline == names.PIPELINE_FUSED:
-            parse_batch(process, crawl, lease, worker=worker, bodies=batch.bodies)
+            parse_batch(process, crawl, lease, worker=worker, slot=slot, bodies=batch.bodies)
         return batch.summary(crawl)
     except UnknownCrawlError:
         return nothing
@@ -48,10 +48,13 @@ def _parse(self: Task, batch: dict[str, Any]) -> dict[str, Any]:
     crawl, lease = str(batch["crawl"]), str(batch["lease"])
     closed = 0
     if batch.get("pages"):
+        number, slot = process.slots.borrow()
         try:
-            closed = parse_batch(process, crawl, lease, worker=str(self.request.hostname))
+            closed = parse_batch(process, crawl, lease, worker=str(self.request.hostname), slot=slot)
         except redis.RedisError as error:
             log.warning("parse of %s in %s is left to its lease: %s", lease, crawl, error)
+        finally:
+            process.slots.give_back(number)
     return {"crawl": crawl, "lease": lease, "closed": closed}
 
 
