@@ -198,8 +198,8 @@ class PageRecord(msgspec.Struct):
     worker: str | None = None
     parse_pool: str | None = None
     parse_worker: str | None = None
-    parse_slot: str | None = None
     lease: str | None = None
+    parse_slot: str | None = None
 
 
 class CrawlOptions(msgspec.Struct, frozen=True):

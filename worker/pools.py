@@ -65,7 +65,7 @@ class Pool:
     fault: Callable[[], str | None]
     #: Most slots of one worker process, or None for no limit of the pool's own.
     most_concurrency: int | None = None
-    #: What one more slot takes at most, in MB of memory and in file descriptors (its connections to hosts and to Redis).
+    #: What one more slot takes at most: MB of memory, and file descriptors (connections to hosts and to Redis).
     slot_mb: float = 0.5
     slot_descriptors: int = 4
     #: How the total deadline of a request is enforced.
