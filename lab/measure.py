@@ -8,6 +8,7 @@ among their users, else RSS, which counts them once per process.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from bisect import bisect_right
@@ -55,9 +56,45 @@ def cpu(pid: int) -> float:
     return total_cpu(_cpu_times(p) for p in _tree(pid))
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def memory(pid: int) -> int:
     """Bytes of a process and its live descendants, PSS or RSS as MEMORY_KIND says."""
     return sum(_memory(p) for p in _tree(pid))
+
+
+def switches(pid: int) -> tuple[int, int] | None:
+    """Context switches of a process and its live descendants: (all, those that the system forced); None if unknown.
+
+    On Linux the kernel counts them per thread, so the threads are added up; one that has ended is gone from the sum.
+    """
+    found = [_switches(process) for process in _tree(pid)]
+    known = [pair for pair in found if pair is not None]
+    return (sum(pair[0] for pair in known), sum(pair[1] for pair in known)) if known else None
+
+
+def _switches(process: psutil.Process) -> tuple[int, int] | None:
+    threads = Path(f"/proc/{process.pid}/task")
+    if not threads.is_dir():
+        try:
+            counts = process.num_ctx_switches()
+        except (*_GONE, NotImplementedError):
+            return None
+        return counts.voluntary + counts.involuntary, counts.involuntary
+    whole = forced = 0
+    for status in threads.glob("*/status"):
+        try:
+            lines = status.read_text().splitlines()
+        except OSError:
+            continue  # a thread that has just ended
+        counts_by_name = dict(line.split(":", 1) for line in lines if "ctxt_switches" in line)
+        involuntary = int(counts_by_name["nonvoluntary_ctxt_switches"])
+        whole += int(counts_by_name["voluntary_ctxt_switches"]) + involuntary
+        forced += involuntary
+    return whole, forced
 
 
 def at(series: list[tuple[float, float]], moment: float) -> float:

@@ -1,4 +1,4 @@
-"""One run of a trial of ours: a private server, two worker processes, one `poolcrawl crawl`, and what they cost.
+"""One run of a trial of ours: a private server, worker processes, one `poolcrawl crawl`, and what they cost.
 
 The stack is the embedded one, started here instead of by `poolcrawl crawl`, so that the workers are up before the clock
 starts and the server is still there when the crawl has ended. The crawl is a process of its own: the producer, whose
@@ -13,10 +13,10 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
-from crawl import keys
+from crawl import keys, names
 from crawl.connection import connect
 from crawl.errors import UnavailableError, ViolationError
 from crawl.records import record_from_json
@@ -24,22 +24,25 @@ from crawl.settings import load
 from embedded.child import last_line
 from embedded.server import NAME as SERVER
 from embedded.server import Server
-from embedded.stack import Stack
+from embedded.stack import Stack, Workers
 from embedded.state import State
-from lab import counters
+from lab import counters, measure, readings
 from lab.measure import WORKER, Sampler
-from lab.trial import WORKERS, Run, Trial
+from lab.trial import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import redis
 
+    from crawl.records import PageRecord
+    from lab.way import Way
+
 #: Seconds the workers get to say that they are there.
 READY_S = 30.0
 #: A crawl slower than this is broken, pages per second; and the least time any crawl gets, seconds.
-SLOWEST = 10.0
+SLOWEST = 1.0
 PATIENCE_S = 60.0
 NAME = "bench"
 #: The command line, by the interpreter that runs this.
@@ -48,33 +51,53 @@ POOLCRAWL = (sys.executable, "-P", "-m", "poolcrawl")
 ADDRESSES = "127.0.0.0/8"
 #: Settings that a run decides itself; every other CRAWL_* variable of the caller reaches workers and crawl.
 _OWN = (
-    "CRAWL_REDIS_URL",
-    "CRAWL_REDIS_PASSWORD_FILE",
-    "CRAWL_STATE_DIR",
-    "CRAWL_HEARTBEAT_FILE",
-    "CRAWL_WORKERS",
+    *("CRAWL_REDIS_URL", "CRAWL_REDIS_PASSWORD_FILE", "CRAWL_STATE_DIR", "CRAWL_HEARTBEAT_FILE"),
+    *("CRAWL_WORKERS", "CRAWL_QUEUES", "CRAWL_FETCH_POOL", "CRAWL_PARSE_POOL"),
 )
 
 
-def environment(
-    caller: Mapping[str, str], trial: Trial, redis_url: str, state: Path, concurrency: int | None
-) -> dict[str, str]:
+@dataclass(frozen=True)
+class Target:
+    """What a run crawls, and what must come of it: how many records, how many of them good, and their digest.
+
+    `resolve` says where the seeds' names are (as CRAWL_RESOLVE), `ca_file` whose certificates to trust.
+    """
+
+    seeds: tuple[str, ...]
+    records: int
+    good: int
+    digest: str | None = None
+    resolve: tuple[str, ...] = ()
+    scope: str = "host"
+    ca_file: Path | None = None
+
+
+def environment(caller: Mapping[str, str], way: Way, redis_url: str, state: Path) -> dict[str, str]:
     """Return the environment of every process of a run."""
     kept = {
         name: value for name, value in caller.items() if name not in _OWN and not name.startswith("CELERY_")
     }
-    ours = {
+    return kept | {
         "CRAWL_REDIS_URL": redis_url,
         "CRAWL_STATE_DIR": str(state),
-        "CRAWL_POOL": trial.pool,
-        "CRAWL_PIPELINE": trial.pipeline,
+        "CRAWL_POOL": way.pool,
+        "CRAWL_CONCURRENCY": str(way.concurrency),
+        "CRAWL_PIPELINE": way.pipeline,
+        "CRAWL_BATCH": str(way.batch),
         "CRAWL_ALLOW_ADDRESSES": ADDRESSES,
-        # Events are for Flower and cost a third; who wants their price sets CRAWL_EVENTS=on.
-        "CRAWL_EVENTS": caller.get("CRAWL_EVENTS") or "off",
+        # Events are for Flower and cost a third.
+        "CRAWL_EVENTS": "on" if way.events else "off",
     }
-    if concurrency is not None:
-        ours["CRAWL_CONCURRENCY"] = str(concurrency)
-    return kept | ours
+
+
+def groups(way: Way) -> tuple[Workers, ...]:
+    """Return the worker processes of a way."""
+    if way.parse_pool is None:
+        return (Workers(way.pool, way.concurrency, way.processes),)
+    return (
+        Workers(way.pool, way.concurrency, way.processes, (names.FETCH_QUEUE,)),
+        Workers(way.parse_pool, way.parse_concurrency, way.parse_processes, (names.PARSE_QUEUE,)),
+    )
 
 
 @contextmanager
@@ -98,19 +121,36 @@ def lone_server(directory: Path) -> Iterator[redis.Redis]:
 
 
 class Rig:
-    """A private stack for one run of one trial. Use as a context manager; inside, all workers are ready."""
+    """A private stack for one run of one trial. Use as a context manager; inside, all workers are ready.
 
-    def __init__(self, trial: Trial, directory: Path, concurrency: int | None) -> None:
-        self.trial = trial
+    `command` starts a worker (default: `poolcrawl worker`), `variables` are further environment of the workers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        way: Way,
+        target: Target,
+        directory: Path,
+        *,
+        command: Sequence[str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
         self.state = State(directory)
-        self._concurrency = concurrency
+        self._way = way
+        self._target = target
+        trust = {"SSL_CERT_FILE": str(target.ca_file)} if target.ca_file else {}
+        self._groups = groups(way)
         self._stack = Stack(
             load({"CRAWL_STATE_DIR": str(directory)}),
-            pool=trial.pool,
-            concurrency=concurrency,
-            workers=WORKERS,
-            events=os.environ.get("CRAWL_EVENTS") == "on",
+            groups=self._groups,
+            events=way.events,
             allow_addresses=(ADDRESSES,),
+            resolve=target.resolve,
+            worker_command=command,
+            # A caller's pools per stage would replace the way's.
+            worker_variables={"CRAWL_FETCH_POOL": "", "CRAWL_PARSE_POOL": "", **trust, **(variables or {})},
         )
         self._environment: dict[str, str] = {}
         self._pids: list[int] = []
@@ -122,52 +162,73 @@ class Rig:
         try:
             url = self._stack.redis_url
             self.client = connect(url)
-            self._environment = environment(os.environ, self.trial, url, self.state.path, self._concurrency)
+            self._environment = environment(os.environ, self._way, url, self.state.path)
             self._pids = self._stack.worker_pids
             self._await_workers()
         except BaseException:
-            self._stack.stop()
+            self._stack.stop(at_once=True)
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the workers, then the server."""
+        """End the workers, which have nothing left to do, then the server."""
         self.client.close()
-        self._stack.stop()
+        self._stack.stop(at_once=True)
 
-    def run(self, seed: str, pages: int) -> Run:
-        """Crawl the site once and return what it cost.
+    def run(self) -> Run:
+        """Crawl the target once and return what it cost; what makes it worthless is in `invalid`.
 
-        Raises ViolationError when the crawl failed, its audit is not clean or its pages are not the site's.
+        Raises UnavailableError when the crawl cannot be started at all.
         """
+        began = time.monotonic()
+        try:
+            return self._measured()
+        except ViolationError as error:
+            wall_s = time.monotonic() - began
+            return Run(self._target.records, wall_s, wall_s, 0.0, invalid=str(error))
+
+    def _measured(self) -> Run:
         counters.watch(self.client)
         workers = {f"{WORKER}-{number}": pid for number, pid in enumerate(self._pids, start=1)}
         with Sampler(workers | self._server_group()) as sampler:
-            before = counters.read(self.client)
-            began = time.time()
-            with self._crawl(seed) as process:
+            before, switched = counters.read(self.client), self._switches()
+            began, own_s = time.time(), time.process_time()
+            with self._crawl() as process:
                 sampler.add("producer", process.pid)
-                self._follow(process, PATIENCE_S + pages / SLOWEST)
-            ended = time.time()
-            after = counters.read(self.client)
+                self._follow(process, PATIENCE_S + self._target.records / SLOWEST)
+            ended, own_s = time.time(), time.process_time() - own_s
+            after, switches = counters.read(self.client), self._switches()
         self._check_workers()
         traffic = counters.between(before, after)
-        first, last = self._span()
+        found = readings.read(self.records())
         return Run(
-            pages=self._count(pages),
-            seconds=last - first,
+            pages=found.records,
+            seconds=found.last - found.first,
             wall_s=ended - began,
+            steady_pages=found.steady_pages,
+            steady_s=found.steady_s,
             worker_cpu_s=sum(sampler.cpu_between(name, began, ended) for name in workers),
-            producer_cpu_s=sampler.cpu_between("producer", first, ended),
+            producer_cpu_s=sampler.cpu_between("producer", found.first, ended),
             redis_cpu_s=sampler.cpu_between("server", began, ended),
             client_commands=traffic.sent,
             script_calls=traffic.in_scripts,
+            redis_net_bytes=traffic.net_bytes,
+            switches=switches[0] - switched[0] if switches and switched else None,
+            switches_forced=switches[1] - switched[1] if switches and switched else None,
             worker_bytes=sampler.worker_peak_bytes,
             workers_bytes=sampler.workers_peak_bytes,
             producer_bytes=sampler.tracks["producer"].peak_bytes,
             redis_bytes=after.peak_bytes,
-            digest=self._audit(pages),
+            latency=found.latency,
+            failures=found.failures,
+            harness_share=own_s / ((ended - began) * measure.cores()),
+            digest=self._audit(found),
         )
+
+    def _switches(self) -> tuple[int, int] | None:
+        found = [measure.switches(pid) for pid in self._pids]
+        known = [pair for pair in found if pair is not None]
+        return (sum(pair[0] for pair in known), sum(pair[1] for pair in known)) if known else None
 
     def _server_group(self) -> dict[str, int]:
         run = self.state.read_run()
@@ -175,19 +236,20 @@ class Rig:
 
     def _await_workers(self) -> None:
         deadline = time.monotonic() + READY_S
-        while int(self.client.zcount(keys.workers(), time.time() * 1000, "+inf")) < WORKERS:
-            self._check_workers()
+        wanted = sum(group.count for group in self._groups)
+        while int(self.client.zcount(keys.workers(), time.time() * 1000, "+inf")) < wanted:
+            if self._stack.worker_pids != self._pids:
+                message = f"{self.name}: a worker ended at its start; {self._said()}"
+                raise UnavailableError(message)
             if time.monotonic() > deadline:
-                message = (
-                    f"{self.trial.name}: the workers were not ready within {READY_S:.0f} s; {self._said()}"
-                )
+                message = f"{self.name}: the workers were not ready within {READY_S:.0f} s; {self._said()}"
                 raise UnavailableError(message)
             time.sleep(0.05)
 
     def _check_workers(self) -> None:
         if self._stack.worker_pids != self._pids:
-            message = f"{self.trial.name}: a worker ended; {self._said()}"
-            raise UnavailableError(message)
+            message = f"a worker ended; {self._said()}"
+            raise ViolationError(message)
 
     def _said(self) -> str:
         logs = sorted(self.state.logs.glob(f"{WORKER}-*.log"))
@@ -195,8 +257,11 @@ class Rig:
         return f"logs in {self.state.logs} end with {'; '.join(lines)}"
 
     @contextmanager
-    def _crawl(self, seed: str) -> Iterator[subprocess.Popen[bytes]]:
-        command = [*POOLCRAWL, "crawl", seed, "--name", NAME, "--delay", "0", "--json"]
+    def _crawl(self) -> Iterator[subprocess.Popen[bytes]]:
+        seeds = self.state.path / "seeds.txt"
+        seeds.write_text("".join(f"{seed}\n" for seed in self._target.seeds), encoding="utf-8")
+        command = [*POOLCRAWL, "crawl", "--seeds", str(seeds), "--name", NAME]
+        command += ["--scope", self._target.scope, "--delay", "0", "--json"]
         with ExitStack() as stack:
             out = stack.enter_context(self.state.log("crawl-out").open("wb"))
             log = stack.enter_context(self.state.log("crawl").open("wb"))
@@ -211,40 +276,35 @@ class Rig:
                 process.wait()
 
     def _follow(self, process: subprocess.Popen[bytes], patience_s: float) -> None:
-        try:
-            code = process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            message = f"{self.trial.name}: the crawl did not end within {patience_s:.0f} s; {self._said()}"
-            raise ViolationError(message) from None
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                code = process.wait(1.0)
+                break
+            except subprocess.TimeoutExpired:
+                self._check_workers()
+                if time.monotonic() > deadline:
+                    message = f"the crawl did not end within {patience_s:.0f} s; {self._said()}"
+                    raise ViolationError(message) from None
         if code != 0:
             said = last_line(self.state.log("crawl")) or "nothing"
-            message = f"{self.trial.name}: the crawl ended with {code} and said: {said}"
+            message = f"the crawl ended with {code} and said: {said}"
             raise ViolationError(message)
 
-    def _records(self) -> Iterator[Any]:
+    def records(self) -> Iterator[PageRecord]:
+        """Yield the records of the crawl, in no order."""
         for _, text in self.client.hscan_iter(keys.records(NAME), count=1000):
             yield record_from_json(text)
 
-    def _span(self) -> tuple[float, float]:
-        """Return when the first request began and the last page was parsed, seconds since the epoch."""
-        starts, ends = [], []
-        for record in self._records():
-            if record.started_at and record.parsed_at:
-                starts.append(record.started_at)
-                ends.append(record.parsed_at)
-        if not starts:
-            message = f"{self.trial.name}: the crawl left no record of a page"
+    def _audit(self, found: readings.Readings) -> str:
+        """Return the digest. Raises ViolationError unless the records are all there, once, and the expected ones."""
+        target = self._target
+        if (found.records, found.good) != (target.records, target.good):
+            message = (
+                f"{found.records} records of which {found.good} are good, "
+                f"the site has {target.records} pages of which {target.good} are good"
+            )
             raise ViolationError(message)
-        return _seconds(min(starts)), _seconds(max(ends))
-
-    def _count(self, pages: int) -> int:
-        good = sum(1 for record in self._records() if record.outcome == "ok")
-        if good != pages:
-            message = f"{self.trial.name}: {good} pages came back good, the site has {pages}"
-            raise ViolationError(message)
-        return good
-
-    def _audit(self, pages: int) -> str:
         done = subprocess.run(
             [*POOLCRAWL, "audit", NAME, "--json"],
             env=self._environment,
@@ -254,13 +314,14 @@ class Rig:
             check=False,
         )
         lines = done.stdout.decode().strip().splitlines()
-        found = json.loads(lines[-1]) if lines else {}
-        if done.returncode or found.get("missing") or found.get("duplicate") or found.get("records") != pages:
-            said = lines[-1] if lines else done.stderr.decode().strip()
-            message = f"{self.trial.name}: the audit is not clean: {said}"
+        audited = json.loads(lines[-1]) if lines else {}
+        if done.returncode or audited.get("missing") or audited.get("duplicate"):
+            message = f"the audit is not clean: {lines[-1] if lines else done.stderr.decode().strip()}"
             raise ViolationError(message)
-        return str(found["digest"])
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
+        digest = str(audited["digest"])
+        if target.digest is not None and digest != target.digest:
+            message = (
+                f"the records' digest is {digest[:12]}..., the site's pages have {target.digest[:12]}..."
+            )
+            raise ViolationError(message)
+        return digest

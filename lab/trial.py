@@ -1,30 +1,23 @@
-"""What a trial is, what one run of it measured, and the median of its runs."""
+"""What one run of a trial measured, and the medians of its runs."""
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from lab.readings import median_latency
+
+if TYPE_CHECKING:
+    from lab.readings import Latency
+    from lab.way import Way
 
 POOLS = ("prefork", "threads", "gevent", "solo")
 PIPELINES = ("callback", "fused")
-#: Worker processes of every trial of ours.
+#: Worker processes of every trial beside a peer.
 WORKERS = 2
 #: The peer's name in tables and JSON.
 SCRAPY = "scrapy"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One way to crawl the site: a pool and a pipeline of ours."""
-
-    pool: str
-    pipeline: str
-
-    @property
-    def name(self) -> str:
-        """How tables and JSON call it."""
-        return f"{self.pool}/{self.pipeline}"
 
 
 @dataclass(frozen=True)
@@ -49,15 +42,34 @@ class Run:
     producer_bytes: int | None = None
     redis_bytes: int | None = None
     digest: str | None = None
+    #: The same after the warm-up, where there was one.
+    steady_pages: int | None = None
+    steady_s: float | None = None
+    #: Milliseconds by stage and quantile (lab.readings).
+    latency: Latency = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    #: Context switches of the workers, and those of them that the system forced.
+    switches: int | None = None
+    switches_forced: int | None = None
+    #: Bytes that Redis received and sent.
+    redis_net_bytes: int | None = None
+    #: How late the site was beyond the latency it was to have, milliseconds (p95).
+    site_late_ms: float | None = None
+    #: CPU seconds of the lab itself while the crawl ran, as a share of what the machine has.
+    harness_share: float | None = None
+    #: Why this run proves nothing, or None.
+    invalid: str | None = None
 
     @property
     def pages_s(self) -> float:
-        """Pages per second."""
+        """Pages per second, without the warm-up where there was one."""
+        if self.steady_pages and self.steady_s:
+            return self.steady_pages / self.steady_s
         return self.pages / self.seconds
 
     def row(self) -> dict[str, Any]:
         """Return the run for JSON, with what is derived."""
-        return {**asdict(self), "pages_s": round(self.pages_s, 1)}
+        return {**asdict(self), "pages_s": round(self.pages_s, 1), "valid": self.invalid is None}
 
 
 @dataclass(frozen=True)
@@ -121,3 +133,54 @@ def summarise(name: str, runs: list[Run]) -> Summary:
 
 def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
+
+
+def run_from_row(row: dict[str, Any]) -> Run:
+    """Return a run as `Run.row` wrote it."""
+    known = {one.name for one in fields(Run)}
+    return Run(**{name: value for name, value in row.items() if name in known})
+
+
+def trial_row(workload: str, way: Way, runs: list[Run]) -> dict[str, Any]:
+    """Return a trial for JSON: what it is, and the medians of its valid runs (null without any)."""
+    valid = [run for run in runs if run.invalid is None]
+    about: dict[str, Any] = {"name": f"{workload}/{way.name}", "workload": workload, **way.row()}
+    about |= {
+        "runs": len(valid),
+        # One bad run is a bad trial: whatever dropped a page once may have dropped it elsewhere unseen.
+        "valid": bool(valid) and len(valid) == len(runs),
+        "invalid": next((run.invalid for run in runs if run.invalid is not None), None),
+    }
+    if not valid:
+        return about | dict.fromkeys(_MEASURES) | {"latency": {}, "failures": {}, "each": _rows(runs)}
+    measures = summarise(about["name"], valid).row()
+    measures |= {
+        "switches": _per_page(valid, "switches"),
+        "switches_forced": _per_page(valid, "switches_forced"),
+        "redis_bytes": _per_page(valid, "redis_net_bytes"),
+        "site_late_ms": _rounded(median([run.site_late_ms for run in valid])),
+        "harness_share": _rounded(median([run.harness_share for run in valid]), 4),
+        "latency": median_latency([run.latency for run in valid]),
+        "failures": valid[-1].failures,
+        "digest": valid[-1].digest,
+    }
+    return {**measures, **about, "each": _rows(runs)}
+
+
+#: What a trial without a valid run has no figure for.
+_MEASURES = (
+    *(one.name for one in fields(Summary) if one.name not in ("name", "runs")),
+    *("switches", "switches_forced", "redis_bytes", "site_late_ms", "harness_share", "digest"),
+)
+
+
+def _rows(runs: list[Run]) -> list[dict[str, Any]]:
+    return [run.row() for run in runs]
+
+
+def _per_page(runs: list[Run], name: str) -> float | None:
+    return _rounded(median([_scaled(getattr(run, name), 1 / run.pages) for run in runs]))
+
+
+def _rounded(value: float | None, digits: int = 3) -> float | None:
+    return None if value is None else round(value, digits)

@@ -55,7 +55,8 @@ def test_a_child_that_ended_still_counts():
         parent.stdout.readline()
         used = measure.cpu(parent.pid)
 
-    assert used >= 0.5
+    # The kernel counts in ticks of 10 ms and rounds down, for the parent and for the child.
+    assert used >= 0.45
 
 
 def test_a_process_that_is_gone_reads_as_nothing():

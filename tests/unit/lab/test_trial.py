@@ -14,7 +14,8 @@ from lab.counters import Counters, between
 from lab.marks import Mark
 from lab.memory import URL_LENGTH, Footprint, url
 from lab.rig import environment
-from lab.trial import Run, Trial, summarise
+from lab.trial import Run, summarise
+from lab.way import Way
 
 
 def _run(**changes) -> Run:
@@ -148,7 +149,9 @@ def test_a_run_is_deaf_to_the_callers_stack_but_not_to_its_settings():
         "CRAWL_BATCH": "5",
         "PATH": "/bin",
     }
-    found = environment(caller, Trial("gevent", "fused"), "redis://:p@127.0.0.1:1/0", Path("state"), 50)
+    found = environment(
+        caller, Way("gevent", 50, pipeline="fused", batch=5), "redis://:p@127.0.0.1:1/0", Path("state")
+    )
 
     assert found == {
         "CRAWL_REDIS_URL": "redis://:p@127.0.0.1:1/0",

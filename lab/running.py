@@ -1,0 +1,95 @@
+"""A bench run from plan to result: trials in rounds, timelines, guarantees, and one JSON object of it all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawl import settings
+from lab.conditions import conditions
+from lab.grid import WORKER_COMMAND, Cell, Grid
+from lab.journal import Journal
+from lab.probe import NICENESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lab.plan import Plan
+
+#: Version of the result's form; it changes only by adding.
+SCHEMA = 1
+
+
+def run(
+    plan: Plan,
+    say: Callable[[str], None],
+    *,
+    report: Path | None = None,
+    keep: Path | None = None,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> dict[str, Any]:
+    """Measure what the plan says and return the result (docs/benchmark.md).
+
+    `report` is a directory with a journal: what it already holds of this plan is not measured again. `keep` is where
+    sites, state directories and logs stay, None for nowhere. `command` starts a worker.
+
+    Raises UsageError for what the machine cannot do, UnavailableError when something does not start.
+    """
+    # Workers and crawls read the same variables: what is wrong with one of them is said before anything starts.
+    settings.load()
+    about = conditions() | {"rounds": plan.rounds, "niced": {"workers": NICENESS}}
+    unchanging = {name: about[name] for name in ("cores", "settings", "versions")}
+    journal = Journal(report, {"schema": SCHEMA, "poolcrawl": settings.VERSION, **unchanging, **plan.row()})
+    if len(journal):
+        say(f"{report} holds {len(journal)} results of this benchmark: going on from there")
+    with directory(keep) as place:
+        with Grid(plan.cells, plan.rounds, place, journal, say, command) as grid:
+            trials = grid.run()
+            workloads = grid.workload_rows()
+        timelines = _timelines(plan.lanes, place / "lanes", journal, say, command)
+        guarantees = _guarantees(plan.guarantees, place / "guarantees", journal, say)
+    return {
+        "schema": SCHEMA,
+        "poolcrawl": settings.VERSION,
+        "kind": "lab",
+        "conditions": about,
+        "workloads": workloads,
+        "trials": trials,
+        "timelines": timelines,
+        "guarantees": guarantees,
+        "advice": [],
+        "marks": [],
+    }
+
+
+def _timelines(
+    cells: tuple[Cell, ...], place: Path, journal: Journal, say: Callable[[str], None], command: Sequence[str]
+) -> list[dict[str, Any]]:
+    if not cells:
+        return []
+    with Grid(cells, 1, place, journal, say, command) as grid:
+        return [found for cell in cells if (found := grid.timeline(cell)) is not None]
+
+
+def _guarantees(
+    pools: tuple[str, ...], place: Path, journal: Journal, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    _ = (pools, place, journal, say)
+    return []
+
+
+@contextmanager
+def directory(keep: Path | None) -> Iterator[Path]:
+    """Give a directory for sites, state directories and logs; it stays where it was asked for."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.absolute()
+        return
+    path = Path(tempfile.mkdtemp(prefix="poolcrawl-bench-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
