@@ -2,5 +2,5 @@
 
 Owns every Redis key and every message shape. May import third-party libraries and itself, never a room
 (`producer`, `worker`, `export`, `demo`, `embedded`, `lab`, `poolcrawl`). Inside, the direction is
-`frontier`, `results`, `broker` -> `records`, `settings`, `urls` -> `keys`, `names`, `errors`.
+`audit` -> `frontier`, `results`, `broker` -> `records`, `settings`, `urls` -> `keys`, `names`, `errors`.
 """

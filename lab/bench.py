@@ -91,7 +91,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
     with directory(plan.keep) as place:
         site = generate(place / "www", plan.pages)
         with serve(site.root, place / "server") as server:
-            alone = load.measure(server.port, plan.pages)
+            alone = load.measure(load.of_site(server.port, plan.pages))
             mean_kb = site.bytes / site.pages / 1000
             say(
                 f"site: {site.pages} pages of {mean_kb:.1f} kB on {server.kind}, {alone:.0f} pages/s by itself"

@@ -7,7 +7,6 @@ cost is told apart.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from crawl import keys, names
+from crawl.audit import audit
 from crawl.connection import connect
 from crawl.errors import UnavailableError, ViolationError
 from crawl.records import record_from_json
@@ -305,20 +305,11 @@ class Rig:
                 f"the site has {target.records} pages of which {target.good} are good"
             )
             raise ViolationError(message)
-        done = subprocess.run(
-            [*POOLCRAWL, "audit", NAME, "--json"],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        lines = done.stdout.decode().strip().splitlines()
-        audited = json.loads(lines[-1]) if lines else {}
-        if done.returncode or audited.get("missing") or audited.get("duplicate"):
-            message = f"the audit is not clean: {lines[-1] if lines else done.stderr.decode().strip()}"
+        audited = audit(self.client, NAME)
+        if not audited.clean:
+            message = f"the audit is not clean: {audited.missing} missing, {audited.duplicate} double"
             raise ViolationError(message)
-        digest = str(audited["digest"])
+        digest = audited.digest
         if target.digest is not None and digest != target.digest:
             message = (
                 f"the records' digest is {digest[:12]}..., the site's pages have {target.digest[:12]}..."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Pages of the acceptance run.
@@ -23,8 +24,12 @@ MAX_BYTES = 20_000
 #: Links of a page that are not drawn: its children in the tree that makes every page reachable.
 CHILDREN = 4
 #: A page is filled up to at most this many bytes below its drawn size (the longest sentence is shorter than this).
-_SLACK = 400
+SLACK = 400
+#: How every page ends.
+FOOT = "</main>\n</body>\n</html>\n"
 _SENTENCES = 600
+#: The robots.txt of every site of the lab.
+ROBOTS = "User-agent: *\nAllow: /\n"
 
 _TEXT = """
 anchor archive autumn basin beacon border branch bridge canal candle canvas carbon castle cedar chalk channel
@@ -54,10 +59,15 @@ def page_path(number: int) -> str:
 
 def page_links(number: int, pages: int, rng: random.Random) -> list[int]:
     """The distinct pages one page links to, never itself: its children first, then drawn ones."""
-    wanted = min(LINKS, pages - 1)
     first = CHILDREN * number + 1
-    links = dict.fromkeys(n for n in range(first, first + CHILDREN) if n < pages)
-    while len(links) < wanted:
+    children = [n for n in range(first, first + CHILDREN) if n < pages]
+    return with_drawn(children, LINKS, number, pages, rng)
+
+
+def with_drawn(first: Iterable[int], wanted: int, number: int, pages: int, rng: random.Random) -> list[int]:
+    """Return `first` and then pages drawn at random, `wanted` distinct ones or all but `number` itself."""
+    links = dict.fromkeys(first)
+    while len(links) < min(wanted, pages - 1):
         target = rng.randrange(pages)
         if target != number:
             links[target] = None
@@ -67,24 +77,38 @@ def page_links(number: int, pages: int, rng: random.Random) -> list[int]:
 def page_html(number: int, pages: int, seed: int, sentences: list[str]) -> bytes:
     """One page. Depends on its arguments only, not on the pages made before it."""
     rng = random.Random(f"{seed}:{number}")
-    size = rng.randint(MIN_BYTES + _SLACK, MAX_BYTES)
-    anchors = [
-        f'<li><a href="{page_path(n)}">{rng.choice(_WORDS)} {n}</a></li>'
-        for n in page_links(number, pages, rng)
-    ]
+    size = rng.randint(MIN_BYTES + SLACK, MAX_BYTES)
+    anchors = [anchor(page_path(n), n, rng) for n in page_links(number, pages, rng)]
+    return document(number, pages, anchors, size, rng, sentences)
+
+
+def anchor(address: str, number: int, rng: random.Random) -> str:
+    """One link to page `number`."""
+    return f'<li><a href="{address}">{rng.choice(_WORDS)} {number}</a></li>'
+
+
+def document(
+    number: int,
+    pages: int,
+    anchors: list[str],
+    size: int,
+    rng: random.Random,
+    sentences: list[str],
+    mark: str = "",
+) -> bytes:
+    """The HTML around the links of a page, filled to `size` bytes or up to `SLACK` less; `mark` goes into its head."""
     head = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Page {number}: '
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{mark}<title>Page {number}: '
         f'{rng.choice(_WORDS)} {rng.choice(_WORDS)}</title>\n<meta name="description" content="Generated page '
         f'{number} of {pages}.">\n</head>\n<body>\n<h1>Page {number}</h1>\n<nav><ul>\n'
     )
     parts = [head, "\n".join(anchors), "\n</ul></nav>\n<main>\n"]
-    foot = "</main>\n</body>\n</html>\n"
-    length = sum(map(len, parts)) + len(foot)
-    while length < size - _SLACK:
+    length = sum(map(len, parts)) + len(FOOT)
+    while length < size - SLACK:
         paragraph = f"<p>{rng.choice(sentences)} <em>{rng.choice(_WORDS)}</em> {rng.choice(sentences)}</p>\n"
         parts.append(paragraph)
         length += len(paragraph)
-    parts.append(foot)
+    parts.append(FOOT)
     return "".join(parts).encode("ascii")
 
 
@@ -108,5 +132,5 @@ def generate(root: Path, pages: int = DEFAULT_PAGES, seed: int = 1) -> Site:
         path = page_path(number)
         (root / ("index.html" if path == "/" else path[1:])).write_bytes(body)
         total += len(body)
-    (root / "robots.txt").write_text("User-agent: *\nAllow: /\n", encoding="ascii")
+    (root / "robots.txt").write_text(ROBOTS, encoding="ascii")
     return Site(root=root, pages=pages, bytes=total)

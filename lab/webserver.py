@@ -21,7 +21,7 @@ from embedded.child import Child
 from embedded.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 #: Seconds a server gets to accept its first connection.
@@ -94,6 +94,16 @@ def serve(root: Path, run: Path, *, nginx: str | None = None) -> Iterator[Server
     kind, command = (
         ("nginx", _nginx(binary, root, run, port)) if binary else ("aiohttp", _aiohttp(root, port))
     )
+    with running(command, run, port) as pid:
+        yield Server(kind=kind, port=port, pid=pid)
+
+
+@contextmanager
+def running(command: Sequence[str], run: Path, port: int, start_s: float = START_S) -> Iterator[int]:
+    """Run a site's server until the block ends and give its pid, once it accepts connections on `port`.
+
+    Its log is `run`/server.log. Raises UnavailableError if it does not listen within `start_s` seconds.
+    """
     # A pipe that nobody writes to: its end, also by a kill of this process, ends the server.
     watched, held = os.pipe()
     child = Child(
@@ -106,8 +116,8 @@ def serve(root: Path, run: Path, *, nginx: str | None = None) -> Iterator[Server
     )
     try:
         child.start()
-        _await_port(port, child)
-        yield Server(kind=kind, port=port, pid=child.pid)
+        _await_port(port, child, start_s)
+        yield child.pid
     finally:
         child.ask()
         child.wait()
@@ -132,8 +142,8 @@ def _aiohttp(root: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "lab.fallback", str(root), str(port)]
 
 
-def _await_port(port: int, child: Child) -> None:
-    deadline = time.monotonic() + START_S
+def _await_port(port: int, child: Child, start_s: float) -> None:
+    deadline = time.monotonic() + start_s
     while time.monotonic() < deadline:
         if not child.alive():
             message = f"the site's server ended at once and said: {child.last_line() or 'nothing'}"
@@ -144,5 +154,5 @@ def _await_port(port: int, child: Child) -> None:
             time.sleep(0.05)
         else:
             return
-    message = f"the site's server did not answer on port {port} within {START_S:.0f} s"
+    message = f"the site's server did not answer on port {port} within {start_s:.0f} s"
     raise UnavailableError(message)

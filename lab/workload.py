@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+import msgspec
 
 from crawl.errors import UsageError
 
@@ -109,8 +111,11 @@ class Workload:
 def from_row(row: dict[str, Any]) -> Workload:
     """Return the workload of a JSON object. Raises UsageError for what is none."""
     try:
-        samples = tuple(Sample(**sample) for sample in row.get("samples", ()))
-        workload = Workload(**{**row, "samples": samples})
+        unknown = sorted(set(row) - {field.name for field in fields(Workload)})
+        if unknown:
+            message = f"it has '{unknown[0]}', which no workload has"
+            raise ValueError(message)
+        workload = msgspec.convert(row, Workload)
     except (TypeError, ValueError) as error:
         message = f"not a workload: {error}"
         raise UsageError(message) from None

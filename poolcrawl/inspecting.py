@@ -13,10 +13,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from crawl import audit as auditing
 from crawl import connection, results, settings
 from embedded.stack import attach
 from export import files
-from poolcrawl import audit as auditing
 from poolcrawl import checkup, summary
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import threading
 
 import standin
 
-from poolcrawl.audit import audit
+from crawl.audit import audit
 
 
 def test_an_audit_of_a_running_crawl_misses_nothing(frontier, host):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crawl import keys, names, results
+from crawl.audit import audit
 from crawl.batches import RobotsAnswer, Started
 from crawl.frontier import Frontier
 from crawl.records import FetchRequest
-from poolcrawl.audit import audit
 
 #: Pages of the made-up site, and how many of them are seeds; every page can be reached.
 PAGES = 30

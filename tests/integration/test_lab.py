@@ -106,7 +106,7 @@ def test_the_site_is_served_as_it_was_generated(tmp_path, nginx):
 
         assert expected == server.kind
         assert (server.note is None) == (server.kind == "nginx")
-        assert load.fetch_many(server.port, 0, 120, 60).answers == 120
+        assert load.fetch_many(load.of_site(server.port, 60), 0, 120).answers == 120
 
 
 def test_a_small_benchmark_runs_and_prints_json(tmp_path):

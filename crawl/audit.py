@@ -12,8 +12,9 @@ from crawl import names, records, results
 from crawl.frontier import Frontier
 
 if TYPE_CHECKING:
-    import redis
+    from collections.abc import Iterable
 
+    import redis
 
 #: Looks at a running crawl: a URL may move between two places while one look goes from the one to the other.
 LOOKS = 10
@@ -37,8 +38,8 @@ class Audit(msgspec.Struct, frozen=True):
         return not self.missing and not self.duplicate
 
 
-class _Digested(msgspec.Struct):
-    """The fields of a record that are the same in every pool, batch size, pipeline and stack."""
+class Told(msgspec.Struct):
+    """What a record tells of its page: the fields that are the same in every pool, batch size, pipeline and stack."""
 
     url: str
     outcome: str
@@ -49,12 +50,16 @@ class _Digested(msgspec.Struct):
     redirect_to: str | None = None
 
 
-def digest(lines: list[bytes]) -> str:
+def digest(lines: Iterable[bytes]) -> str:
+    """Return the digest of records as they are stored."""
+    decoder = msgspec.json.Decoder(Told)
+    return digest_of(decoder.decode(line) for line in lines)
+
+
+def digest_of(records: Iterable[Told]) -> str:
     """Return the SHA-256 over the sorted records' url, outcome, reason, status, sha256, links and redirect_to."""
-    decoder = msgspec.json.Decoder(_Digested)
-    rows = sorted((decoder.decode(line) for line in lines), key=lambda row: row.url)
     whole = hashlib.sha256()
-    for row in rows:
+    for row in sorted(records, key=lambda row: row.url):
         fields = (row.url, row.outcome, row.reason, row.status, row.sha256, row.links, row.redirect_to)
         whole.update(msgspec.json.encode(fields))
         whole.update(b"\n")
