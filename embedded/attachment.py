@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from crawl import connection
 from crawl.errors import NoCrawlYetError, UnavailableError
 from embedded import leftovers
 from embedded.processes import identify
@@ -25,6 +26,20 @@ PATIENCE_S = 30.0
 #: How long other readers of a server that was started for a moment may keep it, seconds.
 READERS_S = 3600.0
 _POLL_S = 0.05
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[redis.Redis]:
+    """Yield a client of the Redis a person means: CRAWL_REDIS_URL, else that of the state directory."""
+    address = settings.redis_address()
+    if address is not None:
+        client = connection.connect(address)
+        with connection.explained(address):
+            client.ping()
+            yield client
+        return
+    with attach(settings) as private:
+        yield connection.connect(private)
 
 
 @contextlib.contextmanager

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 #: Seconds between two readings of CPU, and between two of memory (a PSS reading costs the kernel a page walk).
-CPU_EVERY_S = 0.2
-MEMORY_EVERY_S = 0.6
+CPU_EVERY_S = 0.5
+MEMORY_EVERY_S = 1.0
 
 #: What `memory` counts on this system.
 MEMORY_KIND = "PSS" if Path("/proc/self/smaps_rollup").exists() else "RSS"
@@ -144,6 +144,8 @@ class Sampler:
         self._stop.set()
         self._thread.join()
         self.sample_cpu()
+        # What is held at the end is held, however short the run was.
+        self.sample_memory()
 
     def add(self, name: str, pid: int) -> None:
         """Follow one more tree from now on."""

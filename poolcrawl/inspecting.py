@@ -14,29 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from crawl import audit as auditing
-from crawl import connection, results, settings
-from embedded.stack import attach
+from crawl import results, settings
+from embedded.attachment import reading
 from export import files
 from poolcrawl import checkup, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import redis
-
-
-@contextlib.contextmanager
-def reading(own: settings.Settings) -> Iterator[redis.Redis]:
-    """Yield a client of the Redis a person means: CRAWL_REDIS_URL, else that of the state directory."""
-    address = own.redis_address()
-    if address is not None:
-        client = connection.connect(address)
-        with connection.explained(address):
-            client.ping()
-            yield client
-        return
-    with attach(own) as private:
-        yield connection.connect(private)
 
 
 @contextlib.contextmanager
