@@ -1,33 +1,59 @@
-"""The `bench` verb."""
+"""The `bench` verb: its options, and which of its measurements they ask for."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from lab.site import DEFAULT_PAGES
 from lab.trial import PIPELINES, POOLS
+from lab.workload import MOST_HOSTS, MOST_PAGES, PRESETS
 
-#: Pages and rounds without --peers: enough to see the order of the pools in a minute or two.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Pages and rounds of the comparison of pipelines: enough to see the order of the pools in a minute or two.
 QUICK_PAGES = 1000
 QUICK_REPEAT = 1
-#: Rounds with --peers.
+#: Rounds beside Scrapy.
 PEERS_REPEAT = 3
-#: A site of fewer pages has no room for the links of a page; a larger one is no longer a benchmark but a download.
+#: Rounds of the lab.
+LAB_REPEAT = 2
+#: The workloads of the default run.
+DEFAULT_WORKLOADS = ("lan", "web", "heavy", "mixed")
+#: A site of fewer pages has no room for the links of a page.
 FEWEST_PAGES = 50
-MOST_PAGES = 200_000
+#: Options that ask for the comparison of pipelines on one site without latency.
+_OF_PIPELINES = ("peers", "pipelines")
+#: Options that mean nothing there.
+_OF_LAB = (
+    *(
+        "workloads",
+        "ways",
+        "grid",
+        "replay",
+        "report",
+        "compare",
+        "result",
+        "guarantees",
+        "timelines",
+        "prove",
+    ),
+    *("latency_ms", "latency_sigma", "latency_least_ms", "latency_most_ms", "hosts", "page_kb", "links"),
+    *("parse_ms", "errors", "tls", "seed"),
+)
 
 
 class Words(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest releases
-    """A comma-separated choice of words, each once, in the order given."""
+    """A comma-separated choice of words, each once, in the order given; with `every`, that word means all of them."""
 
     name = "list"
 
-    def __init__(self, allowed: tuple[str, ...]) -> None:
+    def __init__(self, allowed: tuple[str, ...], every: str | None = None) -> None:
         self.allowed = allowed
+        self.every = every
 
     def convert(
         self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
@@ -35,6 +61,8 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic only in the n
         """Return the words; fail in one line that names the first one that is none."""
         if isinstance(value, tuple):
             return value
+        if self.every is not None and value.strip() == self.every:
+            return self.allowed
         words = tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
         unknown = [word for word in words if word not in self.allowed]
         if unknown:
@@ -44,95 +72,170 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic only in the n
         return words
 
 
+#: Flags and words that say what is measured.
+_MEASURED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (
+        ("--workloads",),
+        {
+            "type": Words(tuple(PRESETS), every="all"),
+            "metavar": "LIST",
+            "help": f"Presets: {', '.join(PRESETS)}, or `all`.  [default: {','.join(DEFAULT_WORKLOADS)}]",
+        },
+    ),
+    (
+        ("--ways",),
+        {
+            "metavar": "LIST",
+            "help": "Ways to crawl, such as gevent-100,threads-32x2,gevent-100+prefork-2/fused/b1/events: pool and "
+            "slots, worker processes, a pool for parsing, pipeline, batch, events.",
+        },
+    ),
+    (("--grid",), {"is_flag": True, "help": "The full grid of ways, on all presets unless some are named."}),
+    (
+        ("--replay",),
+        {"metavar": "CRAWL", "help": "A workload like a real crawl: its latency, size, parse cost."},
+    ),
+    (
+        ("--prove",),
+        {"type": click.IntRange(1), "metavar": "SEED", "help": "Judge the advice on six drawn workloads."},
+    ),
+    (
+        ("--guarantees",),
+        {"is_flag": True, "help": "Also try what each pool keeps: deadline, kill, drain, recycling."},
+    ),
+    (
+        ("--timelines/--no-timelines",),
+        {"default": None, "help": "Also what each slot did when.  [default: on]"},
+    ),
+)
+#: Knobs of the site, which replace those of a preset: name, type, what it is.
+_KNOBS: tuple[tuple[str, click.ParamType[Any], str], ...] = (
+    ("--latency-ms", click.FloatRange(0, 60_000), "Median latency; lognormal by URL."),
+    ("--latency-sigma", click.FloatRange(0, 3), "Its shape."),
+    ("--latency-least-ms", click.FloatRange(0, 60_000), "Its least."),
+    ("--latency-most-ms", click.FloatRange(0, 60_000), "Its most."),
+    ("--hosts", click.IntRange(1, MOST_HOSTS), "Hosts that the pages are on."),
+    ("--page-kb", click.FloatRange(0.5, 5000), "Mean size of a page."),
+    ("--links", click.IntRange(1, 1000), "Links of a page."),
+    ("--parse-ms", click.FloatRange(0, 10_000), "CPU time to parse a page."),
+    ("--errors", click.FloatRange(0, 0.9), "Share of pages that answer 404."),
+    ("--seed", click.IntRange(0), "What the site is drawn from."),
+)
+
+
+def _lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of workloads and ways, in the order of the tables above."""
+    function = click.option("--tls/--no-tls", default=None, help="Whether the site speaks TLS.")(function)
+    for name, kind, meaning in reversed(_KNOBS):
+        function = click.option(name, type=kind, metavar="X", help=meaning)(function)
+    for names, settings in reversed(_MEASURED):
+        function = click.option(*names, **settings)(function)
+    return function
+
+
 @click.command(
-    epilog="Example: poolcrawl bench --pools threads,gevent --pages 2000 --repeat 3\n\n"
+    epilog="Examples: poolcrawl bench\n\n"
+    "poolcrawl bench --workloads web,heavy --ways prefork-2,gevent-100,gevent-100x2 --report DIR\n\n"
+    "poolcrawl bench --latency-ms 80 --parse-ms 5 --hosts 20\n\n"
+    "poolcrawl bench --replay mycrawl --compare old/result.json\n\n"
+    "poolcrawl bench --pools threads,gevent --pages 2000 --repeat 3\n\n"
     "With Scrapy beside it, and the marks: make bench-peers"
 )
+@_lab_options
 @click.option(
-    "--peers", is_flag=True, help="Run Scrapy on the same site in the same rounds, and check the marks."
-)
-@click.option(
-    "--pages",
-    type=click.IntRange(FEWEST_PAGES, MOST_PAGES),
-    metavar="N",
-    help=f"Pages of the generated site.  [default: {QUICK_PAGES}; with --peers {DEFAULT_PAGES}]",
+    "--pages", type=click.IntRange(FEWEST_PAGES, MOST_PAGES), metavar="N", help="Pages of the site."
 )
 @click.option(
     "--repeat",
+    "--rounds",
     type=click.IntRange(1, 100),
     metavar="N",
-    help=f"Rounds; every trial runs once in each.  [default: {QUICK_REPEAT}; with --peers {PEERS_REPEAT}]",
+    help=f"Rounds; every trial runs once in each.  [default: {LAB_REPEAT}; with --peers {PEERS_REPEAT}]",
 )
-@click.option(
-    "--pools", type=Words(POOLS), default=POOLS, metavar="LIST", help="Pools to try.  [default: all]"
-)
-@click.option(
-    "--pipelines",
-    type=Words(PIPELINES),
-    default=PIPELINES,
-    metavar="LIST",
-    help="Pipelines to try.  [default: both]",
-)
+@click.option("--pools", type=Words(POOLS), metavar="LIST", help="Pools to try.  [default: all]")
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Slots of each of the two worker processes.  [default: the pool's own]",
+    help="Slots of a worker process.  [default: the pool's own]",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print one line of JSON to stdout; the tables go to stderr."
+    "--pipelines",
+    type=Words(PIPELINES),
+    metavar="LIST",
+    help="Compare pipelines instead, two worker processes each, on one host without latency.",
+)
+@click.option("--peers", is_flag=True, help="The same beside Scrapy in the same rounds, and check the marks.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write report.html, result.json, .md, .csv and pictures there; interrupted, the same command goes on.",
+)
+@click.option(
+    "--result",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Measure nothing: show an earlier result.json.",
+)
+@click.option(
+    "--compare",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OLD.json",
+    help="Also print the ratios to an earlier result.json.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON to stdout; tables go to stderr."
 )
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep the site, state directories and logs in DIR, which must be empty or new.",
+    help="Keep sites, state directories and logs in DIR, which must be empty or new.",
 )
-def bench(  # one parameter per option
-    *,
-    peers: bool,
-    pages: int | None,
-    repeat: int | None,
-    pools: tuple[str, ...],
-    pipelines: tuple[str, ...],
-    concurrency: int | None,
-    as_json: bool,
-    keep: Path | None,
-) -> int:
-    """Measure the crawl of a generated site under each pool and pipeline, two worker processes each.
+def bench(**options: Any) -> int:
+    """Crawl the same pages in different ways (pool, slots, processes) and say which one to choose, and why.
 
-    The site is served on this machine without latency or delay, so the numbers are the crawler's own cost. Ends with 1
-    when a mark is missed or a trial did not crawl the site wholly, with 2 when the site is too slow to measure by.
+    Without options: four workloads, each crawled in the ways between which one chooses, in under five minutes.
+    Everything runs on this machine. Ends with 1 when a trial is invalid or a mark is missed, with 2 for bad input.
     """
-    # The command line reads this module for every verb; the benchmark's own imports wait until it is used.
-    from rich.console import Console
-
-    from lab import bench as benchmark
-    from lab import table
-
+    keep: Path | None = options["keep"]
     if keep is not None and keep.exists() and any(keep.iterdir()):
         message = f"--keep: {keep} is not empty; give a new directory"
         raise click.UsageError(message)
+    if any(options[name] for name in _OF_PIPELINES):
+        _refuse(options, _OF_LAB, "--peers" if options["peers"] else "--pipelines")
+        return _pipelines(options)
+    # The command line reads this module for every verb; the lab's own imports wait until it is used.
+    from lab import showing
+
+    return showing.bench(options)
+
+
+def _refuse(options: dict[str, Any], names: tuple[str, ...], beside: str) -> None:
+    """Raise UsageError for the first option that means nothing beside another one."""
+    for name in names:
+        if options[name] not in (None, False):
+            message = f"--{name.replace('_', '-')} means nothing beside {beside}; leave out one of them"
+            raise click.UsageError(message)
+
+
+def _pipelines(options: dict[str, Any]) -> int:
+    """Compare pools and pipelines, beside Scrapy if asked; return the exit code."""
+    from lab import bench as benchmark
+    from lab import showing, table
+
+    peers = bool(options["peers"])
     plan = benchmark.Plan(
-        pages=pages or (DEFAULT_PAGES if peers else QUICK_PAGES),
-        repeat=repeat or (PEERS_REPEAT if peers else QUICK_REPEAT),
-        pools=pools,
-        pipelines=pipelines,
+        pages=options["pages"] or (DEFAULT_PAGES if peers else QUICK_PAGES),
+        repeat=options["repeat"] or (PEERS_REPEAT if peers else QUICK_REPEAT),
+        pools=options["pools"] or POOLS,
+        pipelines=options["pipelines"] or PIPELINES,
         peers=peers,
-        concurrency=concurrency,
-        keep=keep,
+        concurrency=options["concurrency"],
+        keep=cast("Path | None", options["keep"]),
     )
-    result = benchmark.run(plan, say=lambda line: click.echo(line, err=True))
-    # A pipe has no width of its own, and a table that is cut cannot be read.
-    console = Console(stderr=as_json)
-    if not console.is_terminal:
-        console = Console(stderr=as_json, width=100)
-    for part in (
-        table.of_speed(result.summaries),
-        table.of_cost(result.summaries),
-        table.of_marks(result.marks),
-    ):
-        console.print(part)
-    if as_json:
-        sys.stdout.write(json.dumps(result.row()) + "\n")
+    result = benchmark.run(plan, say=showing.say)
+    tables = (table.of_speed(result.summaries), table.of_cost(result.summaries), table.of_marks(result.marks))
+    showing.print_tables(tables, result.row() if options["as_json"] else None)
     return 0 if all(mark.held for mark in result.marks) else 1

@@ -10,8 +10,6 @@ from lab.grid import Cell
 from lab.workload import PRESETS, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab.way import Way
 
 #: The default run: for each preset the ways between which a person chooses, `{n}` being the cores.
@@ -76,13 +74,6 @@ def ordinary(workload: Workload) -> tuple[Way, ...]:
     return ways(DEFAULT[workload.name] if known and workload.name in DEFAULT else ORDINARY)
 
 
-def lane_cells() -> tuple[Cell, ...]:
-    """Return the crawls that timelines are drawn of."""
-    return tuple(Cell(LANES, one) for one in ways(LANE_WAYS))
-
-
-def default_cells(workloads: tuple[Workload, ...]) -> Iterator[Cell]:
-    """Yield the trials of the default run."""
-    for workload in workloads:
-        for one in ordinary(workload):
-            yield Cell(workload, one)
+def lane_cells(pools: tuple[str, ...]) -> tuple[Cell, ...]:
+    """Return the crawls that timelines of some pools are drawn of."""
+    return tuple(Cell(LANES, one) for one in ways(LANE_WAYS) if one.pool in pools)

@@ -67,3 +67,20 @@ def of_marks(marks: list[Mark]) -> Table:
         style = None if mark.held else "bold red"
         table.add_row(mark.what, f"{sign} {mark.limit:g}", number(mark.value, 2), held, style=style)
     return table
+
+
+def of_workload(name: str, trials: list[dict[str, Any]]) -> Table:
+    """Return one workload's trials, fastest first; the invalid ones, which prove nothing, last."""
+    heads = ("pages/s", "min", "max", "CPU/1000", "MB", "fetch p95", "parse wait p95", "parse p95", "cmds")
+    table = _table(f"{name}: pages per second, worker CPU s per 1000 pages, ms", heads)
+    for trial in sorted(trials, key=lambda t: (not t["valid"], -(t["pages_s"] or 0))):
+        if trial["pages_s"] is None:
+            table.add_row(trial["way"], f"INVALID: {trial['invalid']}", style="bold red")
+            continue
+        late = [number(trial["latency"][stage]["p95"]) for stage in ("fetch_ms", "parse_wait_ms", "parse_ms")]
+        rates = [number(trial[key], 1) for key in ("pages_s", "slowest", "fastest")]
+        costs = (number(trial["worker_cpu"], 1), number(trial["workers_mb"]))
+        style = None if trial["valid"] else "bold red"
+        label = trial["way"] if trial["valid"] else f"{trial['way']} INVALID"
+        table.add_row(label, *rates, *costs, *late, number(trial["commands"], 1), style=style)
+    return table

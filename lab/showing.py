@@ -1,0 +1,124 @@
+"""From the options of `bench` to its answer: what is measured, printed and written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from crawl import results as crawls
+from crawl import settings
+from crawl.errors import UsageError
+from crawl.records import record_from_json
+from embedded.attachment import reading
+from lab import plan as plans
+from lab import running, table, way
+from lab.command import DEFAULT_WORKLOADS, LAB_REPEAT
+from lab.grid import Cell
+from lab.workload import PRESETS, Workload
+from worker import pools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from lab.plan import Plan
+    from lab.way import Way
+
+#: Width of tables where there is no terminal: a pipe has none of its own, and a table that is cut cannot be read.
+WIDTH = 110
+_KNOBS = (
+    *("pages", "hosts", "latency_ms", "latency_sigma", "latency_least_ms", "latency_most_ms", "page_kb"),
+    *("links", "parse_ms", "errors", "tls", "seed"),
+)
+
+
+def say(line: str) -> None:
+    """Tell a person how far it is."""
+    click.echo(line, err=True)
+
+
+def print_tables(parts: Iterable[RenderableType], row: dict[str, Any] | None) -> None:
+    """Print to stdout; with a row, that as one line of JSON and everything else to stderr."""
+    console = Console(stderr=row is not None)
+    if not console.is_terminal:
+        console = Console(stderr=row is not None, width=WIDTH)
+    for part in parts:
+        console.print(part)
+    if row is not None:
+        sys.stdout.write(json.dumps(row) + "\n")
+
+
+def bench(options: dict[str, Any]) -> int:
+    """Measure what the options ask for and show it; return the exit code."""
+    plan = _plan(options)
+    report: Path | None = options["report"]
+    result = running.run(plan, say, report=report, keep=options["keep"])
+    print_tables(tables(result), result if options["as_json"] else None)
+    return 0 if all(trial["valid"] for trial in result["trials"]) else 1
+
+
+def tables(result: dict[str, Any]) -> list[RenderableType]:
+    """Return what a person reads of a result."""
+    names = [workload["name"] for workload in result["workloads"]]
+    return [table.of_workload(name, [t for t in result["trials"] if t["workload"] == name]) for name in names]
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    workloads = _workloads(options)
+    cells = [Cell(workload, one) for workload in workloads for one in _ways(options, workload)]
+    names = tuple(dict.fromkeys(cell.way.pool for cell in cells))
+    lanes = plans.lane_cells(names) if options["timelines"] is not False else ()
+    return plans.Plan(
+        tuple(cells), options["repeat"] or LAB_REPEAT, lanes, names if options["guarantees"] else ()
+    )
+
+
+def _workloads(options: dict[str, Any]) -> tuple[Workload, ...]:
+    knobs = {name: options[name] for name in _KNOBS if options[name] is not None}
+    if options["replay"]:
+        return (_replayed(options["replay"], knobs),)
+    asked: tuple[str, ...] | None = options["workloads"]
+    if asked is None and set(knobs) - {"pages", "seed"}:
+        return (Workload("custom", hosts=min(4, knobs.get("pages", 4))).with_(**knobs),)
+    if asked is None:
+        asked = tuple(PRESETS) if options["grid"] else DEFAULT_WORKLOADS
+    # A site cannot have more hosts than pages, and most presets have many hosts.
+    most = knobs.get("pages")
+    return tuple(
+        PRESETS[name].with_(**{"hosts": min(PRESETS[name].hosts, most or PRESETS[name].hosts), **knobs})
+        for name in asked
+    )
+
+
+def _replayed(crawl: str, knobs: dict[str, Any]) -> Workload:
+    from lab.replay import replay_workload
+
+    with reading(settings.load()) as client:
+        name = crawls.resolve(client, crawl)
+        records = [record_from_json(line) for _, line in crawls.lines(client, name)]
+    pages = knobs.pop("pages", 300)
+    return replay_workload(f"replay-{name}", records, pages).with_(**knobs)
+
+
+def _ways(options: dict[str, Any], workload: Workload) -> tuple[Way, ...]:
+    asked, slots = options["pools"], options["concurrency"]
+    if options["ways"]:
+        if asked or slots:
+            message = "--ways says pools and slots already; leave out --pools and --concurrency"
+            raise UsageError(message)
+        return plans.ways(tuple(word for word in options["ways"].split(",") if word.strip()))
+    if slots is not None:
+        names = asked or tuple(name for name, pool in pools.TABLE.items() if pool.most_concurrency is None)
+        return tuple(way.parse(f"{name}-{slots}") for name in names)
+    found = plans.ways(plans.GRID) if options["grid"] else plans.ordinary(workload)
+    if asked is None:
+        return found
+    there = {one.pool for one in found}
+    more = tuple(way.default(name) for name in asked if name not in there)
+    return tuple(one for one in found if one.pool in asked) + more
