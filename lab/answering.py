@@ -69,8 +69,8 @@ class Spread:
 class Statistics:
     """What the server did since the last reset.
 
-    `late` is how long after its due time each answer was given, `loop` how late the loop was every 10 ms, which is
-    also how long a request may have waited to be read. `cpu_s` of this process only.
+    `late` is how long after its due time each answer was given. That says nothing of the time before a request was
+    read, which `loop` tells: how late the loop was every 10 ms.
     """
 
     answers: int = 0
@@ -80,12 +80,14 @@ class Statistics:
     cpu_began: float = field(default_factory=time.process_time)
 
     def row(self) -> dict[str, Any]:
-        """Return it for JSON; milliseconds and seconds."""
+        """Return it for JSON; `late_ms` is the greater of the two, `cpu_s` of this process only."""
+        late, loop = self.late.row(), self.loop.row()
         return {
             "pid": os.getpid(),
             "answers": self.answers,
-            "late_ms": self.late.row(),
-            "loop_ms": self.loop.row(),
+            "late_ms": {name: max(late[name], loop[name]) for name in late},
+            "answers_ms": late,
+            "loop_ms": loop,
             "cpu_s": round(time.process_time() - self.cpu_began, 4),
             "seconds": round(time.monotonic() - self.began, 4),
         }

@@ -180,7 +180,7 @@ def _require(name: str) -> Any:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where it is installed; it serves about twice as much."""
+    """Return uvloop's loop where it is installed: a fifth less CPU time over TLS, hardly any without."""
     if importlib.util.find_spec("uvloop") is None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
