@@ -75,7 +75,7 @@ def deadline(stage: Stage, _digest: str) -> Finding:
         if record is not None and record.fetch_ms is not None and took_s is not None:
             # The worker's own word counts where it is worse than what the site saw.
             took_s = max(took_s, record.fetch_ms / 1000)
-        outcome, reason = (record.outcome, record.reason) if record else ("missing", None)
+        outcome, reason = (record.outcome, record.reason) if record else (None, None)
         asked.append(Endless(name, outcome, reason, took_s))
     return finding.of_deadline(stage.pool, TOTAL_S, asked, crawled)
 

@@ -44,7 +44,7 @@ class Endless:
     """
 
     name: str
-    outcome: str
+    outcome: str | None
     reason: str | None
     took_s: float | None
 
@@ -67,7 +67,9 @@ def of_deadline(pool: str, total_s: float, asked: Sequence[Endless], crawled: Cr
             faults.append(f"{one.name} was not ended")
         elif one.took_s > total_s + MARGIN_S:
             faults.append(f"{one.name} took {one.took_s:.2f} s")
-        if (one.outcome, one.reason) != ("failed", "timeout"):
+        if one.outcome is None:
+            faults.append(f"{one.name} has no record")
+        elif (one.outcome, one.reason) != ("failed", "timeout"):
             faults.append(f"{one.name} is on record as {one.outcome}, reason {one.reason}")
     if not asked:
         faults.append("nothing was asked for")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
+from crawl.errors import UnavailableError
 from demo.misbehaviour import drip_body, drip_header
 from embedded.ports import LOOPBACK
 
@@ -129,7 +130,9 @@ class Site:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._listening.wait(_START_S)
+        if not self._listening.wait(_START_S):
+            message = f"the site of the checks did not listen within {_START_S:.0f} s"
+            raise UnavailableError(message)
         return self
 
     def __exit__(self, *_: object) -> None:
