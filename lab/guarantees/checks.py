@@ -128,7 +128,6 @@ def recycling(stage: Stage, _digest: str) -> Finding:
     rest_mb = measure.memory(pid) / 1e6
     with measure.Sampler({measure.WORKER: pid}) as sampler:
         crawled = stage.crawl("recycling", stage.site.large(), {}, depth=0)
-        sampler.sample_memory()
     stage.rest(SETTLE_S)
     after_mb = measure.memory(stage.worker.pid) / 1e6
     memory = Memory(

@@ -8,18 +8,17 @@ start.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import psutil
 
+from crawl.audit import audit
 from crawl.connection import connect
-from crawl.errors import UnavailableError
+from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.records import record_from_json
 from crawl.results import lines, status
 from crawl.settings import load
@@ -41,9 +40,8 @@ if TYPE_CHECKING:
 
 #: Slots of the worker at most: enough that several requests are under way, few enough that a crawl has a middle.
 SLOTS = 4
-#: Seconds the worker gets to say that it is there, an audit gets, and a crawl gets unless told otherwise.
+#: Seconds the worker gets to say that it is there, and a crawl gets unless told otherwise.
 READY_S = 30.0
-AUDIT_S = 30.0
 CRAWL_S = 40.0
 _POLL_S = 0.01
 #: Seconds between asking a producer to end and killing it, and for a killed tree to be gone.
@@ -118,9 +116,9 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the worker, then the server."""
+        """End the worker, which has nothing left to do, then the server."""
         self.client.close()
-        self._stack.stop()
+        self._stack.stop(at_once=True)
 
     def await_worker(self) -> None:
         """Wait for the first sign of life of the worker that runs now; start it again if it ended.
@@ -163,17 +161,24 @@ class Stage:
                 time.sleep(_POLL_S)
             code, said = producer.exit_code(), producer.last_line()
         seconds = time.monotonic() - began
-        found = self._audit(name)
+        return self._crawled(name, code, said, seconds, log)
+
+    def _crawled(self, name: str, code: int | None, said: str, seconds: float, log: Log) -> Crawled:
+        try:
+            found = audit(self.client, name)
+        except UnknownCrawlError:
+            # Its producer did not come as far as making it; what it said tells why.
+            return Crawled(code, seconds, 0, 0, 0, 0, "", log.repeated(), said)
         return Crawled(
             code=code,
-            said=said,
             seconds=seconds,
-            records=int(found.get("records", 0)),
-            missing=int(found.get("missing", 0)) + int(found.get("pending", 0)),
-            duplicate=int(found.get("duplicate", 0)),
-            reclaimed=status(self.client, name).reclaimed if found else 0,
-            digest=str(found.get("digest", "")),
+            records=found.records,
+            missing=found.missing + found.pending,
+            duplicate=found.duplicate,
+            reclaimed=status(self.client, name).reclaimed,
+            digest=found.digest,
             repeated=log.repeated(),
+            said=said,
         )
 
     def kill(self) -> None:
@@ -248,19 +253,6 @@ class Stage:
             producer.wait()
             os.close(watched)
             os.close(held)
-
-    def _audit(self, name: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [*POOLCRAWL, "audit", name, "--json"],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=AUDIT_S,
-            check=False,
-        )
-        said = done.stdout.decode().strip().splitlines()
-        found: dict[str, Any] = json.loads(said[-1]) if said else {}
-        return found
 
 
 def _lives(process: psutil.Process) -> bool:
