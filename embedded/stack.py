@@ -126,6 +126,11 @@ class Stack:
         """Pids of the worker processes that run now."""
         return [child.pid for child in self._workers if child.alive()]
 
+    @property
+    def worker_children(self) -> tuple[Child, ...]:
+        """The worker processes with their keepers, for who must signal one or know how it ended."""
+        return tuple(self._workers)
+
     def __enter__(self) -> Self:
         """Start."""
         self.start()
