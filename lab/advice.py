@@ -43,8 +43,8 @@ def advise(result: Row, goals: Iterable[Goal] = tuple(GOALS.values())) -> list[R
       where no trial competes;
     - `value` and `unit`: the goal's measure;
     - `sure`: "sure", "likely" or "no difference" against the best way of another pool; None where there is no other;
-    - `over`: `runner_up` (of another pool) and `default` with `way`, `value` and `ratio`, how many times as good the
-      advised way is; None where it was not measured;
+    - `over`: `runner_up` (of another pool) and `default` with `way`, `value`, `ratio`, how many times as good the
+      advised way is, and `sure`; None where it was not measured;
     - `losers`: the best way of each other pool with `pool`, `way`, `value`, `ratio`, `cause`, `why`, `needs`;
     - `invalid`: `way` and `why` of the trials that do not count;
     - `sentence`: all of it but the losers, for people; each of `losers` has one too.
@@ -174,7 +174,8 @@ def _sentence(row: Row, goal: Goal, chosen: Row, runner_up: Row | None) -> str:
     value = f"{_shown(row['value'])} {goal.unit}"
     parts = [f"{chosen['way']} ({_spelled(chosen)}): {value}"]
     if runner_up is None:
-        parts.append("no valid trial of another pool competes")
+        fast = "" if goal is THROUGHPUT or not row["losers"] else " is fast enough to compete"
+        parts.append(f"no other pool{fast or ' has a valid trial'}")
     elif row["sure"] == NO_DIFFERENCE:
         other = f"{runner_up['way']} ({_shown(row['over']['runner_up']['value'])} {goal.unit})"
         parts.append(f"no difference to {other}{_cheaper(chosen, runner_up)}")
@@ -190,11 +191,11 @@ def _against_default(row: Row, goal: Goal, chosen: Row) -> str:
     default, over = default_way().name, row["over"]["default"]
     if chosen["way"] == default:
         return "it is the project's default"
-    return (
-        f"the default {default} was not measured"
-        if over is None
-        else f"{_times(over, goal)} the default {default}"
-    )
+    if over is None:
+        return f"the default {default} was not measured"
+    if over["sure"] == NO_DIFFERENCE:
+        return f"no difference to the default {default} ({_shown(over['value'])} {goal.unit})"
+    return f"{_times(over, goal)} the default {default}"
 
 
 def _cheaper(chosen: Row, other: Row) -> str:
@@ -230,7 +231,8 @@ def _over(goal: Goal, chosen: Row, other: Row | None) -> Row | None:
     own, its = goal.value(chosen), None if other is None else goal.value(other)
     if other is None or own is None or its is None:
         return None
-    return {"way": other["way"], "value": _rounded(its), "ratio": goal.better(own, its)}
+    sure = _told_apart(goal, chosen, other)
+    return {"way": other["way"], "value": _rounded(its), "ratio": goal.better(own, its), "sure": sure}
 
 
 def _told_apart(goal: Goal, one: Row, other: Row) -> str:

@@ -65,7 +65,7 @@ def _workload(result: Row, workload: Row) -> str:
     parts = [f"## {_text(name)}", _knobs(workload)]
     if not trials:
         return "\n\n".join([*parts, "No trial was run."])
-    return "\n\n".join([*parts, _speed(trials), _cost(trials)])
+    return "\n\n".join([*parts, _speed(trials), _cost(trials), _disturbance(trials)])
 
 
 def _knobs(workload: Row) -> str:
@@ -87,6 +87,16 @@ def _knobs(workload: Row) -> str:
     return ", ".join(word for word in said if word) + "."
 
 
+def _disturbance(trials: Sequence[Row]) -> str:
+    """Return how far the site and the lab itself may have shaped the numbers."""
+    late = max((trial.get("site_late_ms") or 0.0 for trial in trials), default=0.0)
+    share = max((trial.get("harness_share") or 0.0 for trial in trials), default=0.0)
+    return (
+        f"The site was at most {_number(late)} ms late (p95); the lab itself took at most "
+        f"{100 * share:.1f} % of the machine's CPU."
+    )
+
+
 def _speed(trials: Sequence[Row]) -> str:
     heads = ("way", "pages/s", "range", "runs", *_STAGE_HEADS, "valid")
     return _table(heads, [_speed_row(trial) for trial in trials])
@@ -101,10 +111,9 @@ def _speed_row(trial: Row) -> tuple[Any, ...]:
 
 
 def _runs(trial: Row) -> str:
-    """Return how many runs there were, and how many of them count where that is not all."""
-    each = trial.get("each") or []
-    valid = sum(bool(run.get("valid")) for run in each)
-    return str(trial["runs"]) if not each or valid == trial["runs"] else f"{valid} of {trial['runs']}"
+    """Return how many runs count, and of how many where that is not all."""
+    made = len(trial.get("each") or ())
+    return str(trial["runs"]) if made in (0, trial["runs"]) else f"{trial['runs']} of {made}"
 
 
 def _validity(trial: Row) -> str:
@@ -114,7 +123,7 @@ def _validity(trial: Row) -> str:
 def _cost(trials: Sequence[Row]) -> str:
     heads = (
         "way", "CPU: workers", "producer", "Redis", "MB: workers", "largest", "producer", "Redis", "commands",
-        "in scripts", "Redis bytes", "switches (forced)",
+        "in scripts", "Redis bytes", "switches (forced)", "failures",
     )  # fmt: skip
     return _table(heads, [_cost_row(trial) for trial in trials])
 
@@ -124,7 +133,8 @@ def _cost_row(trial: Row) -> tuple[Any, ...]:
     memory = (_number(trial.get(f"{who}_mb")) for who in ("workers", "worker", "producer", "redis"))
     switches = f"{_number(trial.get('switches'), 1)} ({_number(trial.get('switches_forced'), 1)})"
     counts = (_number(trial.get("commands"), 2), _number(trial.get("script_calls"), 1))
-    return (trial["way"], *cpu, *memory, *counts, _number(trial.get("redis_bytes")), switches)
+    failures = _pairs(trial.get("failures")) or "none"
+    return (trial["way"], *cpu, *memory, *counts, _number(trial.get("redis_bytes")), switches, failures)
 
 
 def _guarantees(guarantees: Sequence[Row]) -> str:
@@ -177,5 +187,5 @@ def _unit(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:,.0f} {unit}"
 
 
-def _pairs(values: dict[str, str] | None) -> str:
+def _pairs(values: dict[str, Any] | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in (values or {}).items())

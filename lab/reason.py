@@ -173,15 +173,19 @@ def _slots(trial: Row, winner: Row, hosts: int, host_batches: int) -> Reason | N
         why = f"{busy:.1f} of the {allowed} batches that {hosts} hosts allow were under way"
         return Reason("hosts", why, f"more hosts, or more than {host_batches} batches at once per host")
     why = f"{busy:.1f} of {trial['slots']} slots were taken, {held:.0f} ms a page"
-    return Reason("slots", why, f"about {max(needed, trial['slots'] + 1)} slots{_memory_of(trial, needed)}")
+    needed = max(needed, trial["slots"] + 1)
+    return Reason("slots", why, f"about {needed} slots{_price_of(trial, needed, winner)}")
 
 
-def _memory_of(trial: Row, slots: int) -> str:
-    """Return what so many slots would weigh, where each is a process."""
-    memory = spread.number(trial.get("workers_mb"))
-    if memory is None or not has_processes(trial["pool"]) or slots <= trial["slots"]:
-        return ""
-    return f", which are processes: about {memory / trial['slots'] * slots:,.0f} MB"
+def _price_of(trial: Row, slots: int, winner: Row) -> str:
+    """Return what so many slots would weigh, where each is a process, else how many processes they would fill."""
+    if has_processes(trial["pool"]):
+        memory = spread.number(trial.get("workers_mb"))
+        weight = "" if memory is None else f": about {memory / trial['slots'] * slots:,.0f} MB"
+        return f", which are processes{weight}"
+    busy = winner["pages_s"] * (spread.number(trial.get("worker_cpu")) or 0.0) / 1000
+    count = math.ceil(busy)
+    return f" in {count} processes, which would use {busy:.1f} cores" if count > interpreters(trial) else ""
 
 
 def _parse(trial: Row) -> Reason | None:

@@ -23,6 +23,8 @@ PagesPerSecond = Annotated[float, Meta(ge=0, description="pages per second, warm
 CpuSeconds = Annotated[float, Meta(ge=0, description="CPU seconds per 1000 pages")]
 Megabytes = Annotated[float, Meta(ge=0, description="peak memory in MB (10^6 bytes)")]
 PerPage = Annotated[float, Meta(ge=0, description="per page")]
+Seconds = Annotated[float, Meta(ge=0, description="seconds")]
+Share = Annotated[float, Meta(ge=0, description="share of one")]
 Milliseconds = Annotated[float, Meta(ge=0, description="milliseconds")]
 
 
@@ -87,44 +89,48 @@ class Latency(Struct):
     parse_ms: Quantiles | None = None
 
 
-class Measures(Struct, kw_only=True):
-    """What one run measured, and what a trial has as the median of its valid runs.
+class Run(Struct, kw_only=True):
+    """One run of a trial, in whole numbers where the trial has medians per page.
 
-    `worker_mb` is the largest worker with its children, `workers_mb` all of them at one moment. `site_late_ms` is the
-    95th percentile of how late the site answered beyond the latency it had drawn.
+    A run that is not valid is left out of the trial's medians. `seconds` are from the first request to the end of the
+    last page, `steady_pages` and `steady_s` the same without the warm-up. Bytes are peaks of memory, `redis_bytes` that
+    of Redis; `redis_net_bytes` is what went to and from it.
     """
 
     valid: bool
     invalid: Annotated[str, Meta(description="why not, one sentence")] | None = None
-    pages_s: PagesPerSecond | None
-    worker_cpu: CpuSeconds | None = None
-    producer_cpu: CpuSeconds | None = None
-    redis_cpu: CpuSeconds | None = None
-    workers_mb: Megabytes | None = None
-    worker_mb: Megabytes | None = None
-    producer_mb: Megabytes | None = None
-    redis_mb: Megabytes | None = None
-    commands: Annotated[PerPage, Meta(description="client commands")] | None = None
-    script_calls: Annotated[PerPage, Meta(description="commands called inside scripts")] | None = None
-    redis_bytes: Annotated[PerPage, Meta(description="bytes to and from Redis")] | None = None
-    switches: Annotated[PerPage, Meta(description="context switches of the workers")] | None = None
-    switches_forced: Annotated[PerPage, Meta(description="the involuntary ones of them")] | None = None
+    pages_s: PagesPerSecond | None = None
+    pages: Count | None = None
+    seconds: Seconds | None = None
+    wall_s: Seconds | None = None
+    steady_pages: Count | None = None
+    steady_s: Seconds | None = None
+    worker_cpu_s: Seconds | None = None
+    producer_cpu_s: Seconds | None = None
+    redis_cpu_s: Seconds | None = None
+    client_commands: Count | None = None
+    script_calls: Count | None = None
+    worker_bytes: Count | None = None
+    workers_bytes: Count | None = None
+    producer_bytes: Count | None = None
+    redis_bytes: Count | None = None
+    redis_net_bytes: Count | None = None
+    switches: Count | None = None
+    switches_forced: Count | None = None
     latency: Latency | None = None
     failures: dict[str, Count] | None = None
     site_late_ms: Milliseconds | None = None
+    harness_share: Share | None = None
     digest: str | None = None
 
 
-class Run(Measures, kw_only=True):
-    """One run of a trial. A run that is not valid is left out of the trial's medians."""
+class Trial(Struct, kw_only=True):
+    """A way to crawl (`lab.way`) on a workload, and the medians of its valid runs, of which there are `runs`.
 
-    pages: Count | None = None
-    seconds: Annotated[float, Meta(ge=0)] | None = None
-    wall_s: Annotated[float, Meta(ge=0)] | None = None
-
-
-class Trial(Measures, kw_only=True):
-    """A way to crawl (`lab.way`) on a workload, and its medians; without a valid run `pages_s` is null."""
+    Without a valid run `pages_s` is null. `worker_mb` is the largest worker with its children, `workers_mb` all of them
+    at one moment. `site_late_ms` is the 95th percentile of how late the site answered beyond the latency it had drawn.
+    `harness_share` is what the lab itself took of the machine's CPU.
+    """
 
     name: Annotated[str, Meta(description="workload, a slash, way")]
     workload: str
@@ -140,8 +146,28 @@ class Trial(Measures, kw_only=True):
     parse_concurrency: Count = 0
     parse_processes: Count = 1
     runs: Count
+    valid: bool
+    invalid: Annotated[str, Meta(description="why not, one sentence")] | None = None
+    pages_s: PagesPerSecond | None
     slowest: Annotated[PagesPerSecond, Meta(description="the slowest valid run")] | None = None
     fastest: Annotated[PagesPerSecond, Meta(description="the fastest valid run")] | None = None
+    worker_cpu: CpuSeconds | None = None
+    producer_cpu: CpuSeconds | None = None
+    redis_cpu: CpuSeconds | None = None
+    workers_mb: Megabytes | None = None
+    worker_mb: Megabytes | None = None
+    producer_mb: Megabytes | None = None
+    redis_mb: Megabytes | None = None
+    commands: Annotated[PerPage, Meta(description="client commands")] | None = None
+    script_calls: Annotated[PerPage, Meta(description="commands called inside scripts")] | None = None
+    redis_bytes: Annotated[PerPage, Meta(description="bytes to and from Redis")] | None = None
+    switches: Annotated[PerPage, Meta(description="context switches of the workers")] | None = None
+    switches_forced: Annotated[PerPage, Meta(description="the involuntary ones of them")] | None = None
+    latency: Latency | None = None
+    failures: Annotated[dict[str, Count], Meta(description="by reason, of one run")] | None = None
+    site_late_ms: Milliseconds | None = None
+    harness_share: Share | None = None
+    digest: str | None = None
     each: list[Run] = []
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-
 @contextlib.contextmanager
 def reader_may_leave() -> Iterator[None]:
     """Let whoever reads our output (head, less) end early: that is no failure of ours."""

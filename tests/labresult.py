@@ -23,13 +23,16 @@ def trial(
     common = {"worker_cpu": 1.0, "producer_cpu": 0.1, "redis_cpu": 0.15, "workers_mb": 100.0} | {
         name: value for name, value in measures.items() if name not in {"latency", "failures"}
     }
-    each = [{"valid": True, "invalid": None, "pages_s": rate, "pages": 400, **common} for rate in rates]
+    weight = common["workers_mb"]
+    run = {"worker_cpu_s": 0.4, "workers_bytes": None if weight is None else int(1e6 * weight)}
+    run |= {"valid": True, "invalid": None, "pages": 400, "latency": measures.get("latency", latency())}
+    each = [{**run, "pages_s": rate} for rate in rates]
     ordered = sorted(rates)
     return {
         "name": f"{workload}/{way.name}",
         "workload": workload,
         **way.row(),
-        "runs": len(rates) or 1,
+        "runs": len(rates),
         "valid": invalid is None and bool(rates),
         "invalid": invalid,
         "pages_s": ordered[len(rates) // 2] if rates else None,
@@ -47,8 +50,9 @@ def trial(
         "latency": measures.get("latency", latency()),
         "failures": measures.get("failures", {}),
         "site_late_ms": 1.0,
+        "harness_share": 0.011,
         "digest": "aa",
-        "each": each,
+        "each": each or [{**run, "valid": False, "invalid": invalid, "pages_s": 1.0}],
     }
 
 
@@ -86,6 +90,7 @@ def result(*trials: dict[str, Any], workloads: tuple[Workload, ...] = (), cores:
         ],
         "trials": list(trials),
         "timelines": [],
+        "marks": [],
         "guarantees": [],
         "advice": [],
     }

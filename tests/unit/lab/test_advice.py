@@ -47,8 +47,8 @@ def test_the_fastest_is_advised_with_by_how_much_and_how_sure():
         row[n] for n in ("way", "pool", "concurrency", "processes")
     )
     assert (310.0, "pages/s", "sure") == (row["value"], row["unit"], row["sure"])
-    assert {"way": "threads-32", "value": 62.0, "ratio": 5.0} == row["over"]["runner_up"]
-    assert {"way": "threads-32", "value": 62.0, "ratio": 5.0} == row["over"]["default"]
+    assert {"way": "threads-32", "value": 62.0, "ratio": 5.0, "sure": "sure"} == row["over"]["runner_up"]
+    assert {"way": "threads-32", "value": 62.0, "ratio": 5.0, "sure": "sure"} == row["over"]["default"]
     assert (
         "gevent-100 (1 worker process of 100 slots): 310 pages/s; 5.00 times threads-32, the best of another pool "
         "(sure: ranges of 3 runs each apart); 5.00 times the default threads-32"
@@ -138,9 +138,7 @@ def test_with_one_pool_there_is_nothing_to_be_sure_of():
     row = _throughput(trial("web", GEVENT, 300.0), trial("web", Way("gevent", 10), 30.0))
 
     assert (None, None, []) == (row["sure"], row["over"]["runner_up"], row["losers"])
-    assert (
-        "no valid trial of another pool competes; the default threads-32 was not measured" in row["sentence"]
-    )
+    assert "no other pool has a valid trial; the default threads-32 was not measured" in row["sentence"]
 
 
 def test_a_split_competes_as_a_pool_of_its_own():
@@ -196,6 +194,17 @@ def test_messages_that_cost_more_than_pages_need_a_larger_batch():
         {"redis_cpu": 2.0}
     )
     assert "messages" == _because({"producer_cpu": 2.0, "way": Way("threads", 32, pipeline="fused")})[0]
+
+
+def test_more_slots_in_one_interpreter_are_not_enough_where_it_would_be_busy():
+    """The slots are full now; with enough of them the process would be."""
+    _, text = _because({"worker_cpu": 1.6, "latency": latency(fetch=70)}, workload="web", cores=4)
+
+    assert "slots in 2 processes" in text
+    assert (
+        "slots in"
+        not in _because({"worker_cpu": 1.2, "latency": latency(fetch=70)}, workload="web", cores=4)[1]
+    )
 
 
 def test_slots_beyond_what_the_hosts_allow_are_empty():
