@@ -209,8 +209,9 @@ def _cheaper(chosen: Row, other: Row) -> str:
 
 
 def _sureness(row: Row, chosen: Row, other: Row) -> str:
-    runs = min(spread_runs for spread_runs in (_runs(chosen), _runs(other)))
-    return f"{row['sure']}: ranges of {runs} run{'s'[: runs > 1]} each apart"
+    runs = min(_runs(chosen), _runs(other))
+    apart = f"the ranges of {runs} runs each are apart" if runs > 1 else "one run each, but far apart"
+    return f"{row['sure']}: {apart}"
 
 
 def _runs(trial: Row) -> int:

@@ -14,18 +14,18 @@ much.
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from lab.reason import HOST_BATCHES, interpreters
 from lab.results import usable
 from lab.way import Way
+from lab.workload import Workload, from_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lab.results import Row
-    from lab.workload import Workload
 
 #: Share of a worker's own CPU per page that is parsing; matters only where fetch and parse are split. A rough guess.
 PARSE_SHARE = 0.5
@@ -34,8 +34,6 @@ LOOKED_AT = 2000
 #: Of a pool that was not measured: CPU ms a page, and the share of a core that an interpreter with enough to do gets.
 USUAL_MS = 1.1
 USUAL_SHARE = 0.85
-#: What a result's workload has beside the knobs.
-_NO_KNOBS = {"expected_digest", "site_alone_pages_s"}
 
 
 @dataclass(frozen=True)
@@ -125,10 +123,9 @@ def errors(result: Row) -> list[Row]:
 
     The trials that the costs were taken from are among them; on those it is no forecast.
     """
-    from lab.workload import from_row
-
     costs, cores = costs_of(result), result["conditions"].get("cores") or 1
-    knobs = {row["name"]: {n: row[n] for n in row if n not in _NO_KNOBS} for row in result["workloads"]}
+    known = {one.name for one in fields(Workload)}
+    knobs = {row["name"]: {n: row[n] for n in row if n in known} for row in result["workloads"]}
     rows = []
     for trial in filter(usable, result["trials"]):
         way = Way(**{name: trial[name] for name in Way.__dataclass_fields__ if name in trial})

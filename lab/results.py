@@ -34,6 +34,7 @@ def read(path: Path | str) -> Row:
     except msgspec.ValidationError as error:
         message = f"{path} is not a whole result of the lab: {_one_line(error)}; {_REMEDY}"
         raise UsageError(message) from None
+    _require_sense(path, found)
     return found
 
 
@@ -104,6 +105,21 @@ def _require_version(path: Path | str, found: Row) -> None:
     else:
         return
     raise UsageError(message)
+
+
+def _require_sense(path: Path | str, found: Row) -> None:
+    """Raise UsageError where trials are of workloads that are not there, or one is there twice."""
+    workloads = {row["name"] for row in found["workloads"]}
+    seen: set[str] = set()
+    for trial in found["trials"]:
+        name = trial["name"]
+        if name in seen:
+            message = f"{path} has the trial {_shown(name)} twice; {_REMEDY}"
+            raise UsageError(message)
+        if trial["workload"] not in workloads:
+            message = f"{path} does not say what the workload of the trial {_shown(name)} is; {_REMEDY}"
+            raise UsageError(message)
+        seen.add(name)
 
 
 def _shown(value: Any) -> str:

@@ -51,7 +51,7 @@ def test_the_fastest_is_advised_with_by_how_much_and_how_sure():
     assert {"way": "threads-32", "value": 62.0, "ratio": 5.0, "sure": "sure"} == row["over"]["default"]
     assert (
         "gevent-100 (1 worker process of 100 slots): 310 pages/s; 5.00 times threads-32, the best of another pool "
-        "(sure: ranges of 3 runs each apart); 5.00 times the default threads-32"
+        "(sure: the ranges of 3 runs each are apart); 5.00 times the default threads-32"
     ) == row["sentence"]
     assert "gevent" == row["settings"]["CRAWL_POOL"]
 

@@ -99,6 +99,8 @@ def _with(**changes: object) -> str:
         (_with(trials=[{}]), "Object missing required field"),
         (_with(trials=[{**_good()["trials"][0], "pages_s": "many"}]), r"Expected `float | null`, got `str`"),
         (_with(trials=[{**_good()["trials"][0], "pages_s": -1}]), "$.trials[0].pages_s"),
+        (_with(trials=_good()["trials"] * 2), "has the trial 'web/gevent-100' twice"),
+        (_with(workloads=[]), "does not say what the workload of the trial 'web/gevent-100' is"),
         (_with(workloads=[{"name": "web"}]), "Object missing required field `pages` - at `$.workloads[0]`"),
     ],
 )
