@@ -129,18 +129,19 @@ def _reason(result: Row, workload: Row, goal: Goal, rival: Row, chosen: Row) -> 
         return slower
     fastest = THROUGHPUT.rank(t for t in result["trials"] if t["workload"] == workload["name"])[0]
     if rival["pages_s"] < goal.share * fastest["pages_s"]:
-        slower = _slower(result, workload, rival, fastest)
-        why = (
-            f"under {100 * goal.share:.0f} % of the {_shown(fastest['pages_s'])} pages/s of {fastest['way']}"
-        )
-        return Reason(
-            "slow", f"{_shown(rival['pages_s'])} pages/s are {why}, because {slower.why}", slower.needs
-        )
+        return _too_slow(goal, rival, fastest, _slower(result, workload, rival, fastest))
     if goal.value(rival) is None:
         return Reason("unknown", f"its {goal.name} could not be measured")
     if _told_apart(goal, chosen, rival) == NO_DIFFERENCE:
         return _no_difference()
     return _own_reason(goal, rival, chosen)
+
+
+def _too_slow(goal: Goal, rival: Row, fastest: Row, slower: Reason) -> Reason:
+    """Return that a rival is not fast enough to compete for the goal, and why it is not."""
+    least = f"{100 * goal.share:.0f} % of the {_shown(fastest['pages_s'])} pages/s of {fastest['way']}"
+    because = f", though with {slower.why}" if slower.cause == NO_DIFFERENCE else f": {slower.why}"
+    return Reason("slow", f"{_shown(rival['pages_s'])} pages/s are under {least}{because}", slower.needs)
 
 
 def _slower(result: Row, workload: Row, rival: Row, chosen: Row) -> Reason:

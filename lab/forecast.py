@@ -1,10 +1,12 @@
 """How fast a way should be on a workload that nobody tried, by a model that fits on a page.
 
-    pages/s at best = the least of   slots / seconds that a page holds one
-                                     batches that the hosts allow / the same seconds
-                                     interpreters x the share they get / CPU seconds a page
-                                     cores / CPU seconds a page of everybody
-    pages/s         = pages / (pages / that + the slowest page, for which most slots wait at the end)
+    pages/s = the least of   slots / seconds that a page holds one      (slots)
+                             batches that the hosts allow / the same    (hosts)
+                             interpreters x the share of a core they get / CPU seconds a page      (cpu)
+                             cores / CPU seconds a page of everybody    (cores)
+
+The first two are met while there is work for all slots; at the end most of them wait for the slowest page, which is
+added to the seconds that the crawl takes by them (Graham's bound for a list of tasks).
 
 CPU seconds are taken from a result's trials without latency (`lan`, and `heavy` for what a millisecond of parsing
 really costs). The model knows no queues: near the point where two limits meet it promises too much. `errors` says how
@@ -17,7 +19,7 @@ import statistics
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from lab.reason import HOST_BATCHES, interpreters
+from lab.reason import BATCH, HOST_BATCHES, interpreters
 from lab.results import usable
 from lab.way import Way
 from lab.workload import Workload, from_row
@@ -40,9 +42,9 @@ USUAL_SHARE = 0.85
 class Costs:
     """What a page costs beside the workload's own latency and parse_ms.
 
-    `worker_ms`: CPU ms of a worker, by pool. `share`: of a core, by pool, that an interpreter gets which is never idle.
-    `others_ms`: CPU ms of producer and Redis. `burn`: CPU ms that one ms of parse_ms takes. The defaults are those of
-    docs/benchmark.md.
+    `worker_ms`: CPU ms of a worker, by pool. `share`: of a core, by pool, that an interpreter gets which is never idle,
+    USUAL_SHARE where more was not seen. `others_ms`: CPU ms of producer and Redis. `burn`: CPU ms that one ms of
+    parse_ms takes. The defaults are those of docs/benchmark.md.
     """
 
     worker_ms: dict[str, float] = field(
@@ -50,7 +52,7 @@ class Costs:
     )
     share: dict[str, float] = field(default_factory=dict)
     others_ms: float = 0.23
-    burn: float = 1.0
+    burn: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def costs_of(result: Row) -> Costs:
         row["name"] for row in result["workloads"] if not row.get("latency_ms") and not row.get("samples")
     }
     cheap = {row["name"] for row in result["workloads"] if row["name"] in free and not row.get("parse_ms")}
-    plain = [t for t in result["trials"] if usable(t) and t.get("worker_cpu") and not t.get("parse_pool")]
+    plain = [trial for trial in result["trials"] if _is_plain(trial)]
     lan = [trial for trial in plain if trial["workload"] in cheap]
     if not lan:
         return Costs()
@@ -76,7 +78,7 @@ def costs_of(result: Row) -> Costs:
     cores = result["conditions"].get("cores") or 1
     return Costs(
         worker_ms={pool: _median(t["worker_cpu"] for t in lan if t["pool"] == pool) for pool in pools},
-        share={pool: max(_share(t, cores) for t in lan if t["pool"] == pool) for pool in pools},
+        share={pool: max(_share(t, cores) for t in plain if t["pool"] == pool) for pool in pools},
         others_ms=_median((t.get("producer_cpu") or 0) + (t.get("redis_cpu") or 0) for t in lan),
         burn=_burn(result, [trial for trial in plain if trial["workload"] in free - cheap], lan),
     )
@@ -151,7 +153,9 @@ def _forecast(workload: Workload, cores: int, way: Way, costs: Costs) -> Forecas
     pages = [workload.page(number) for number in range(min(workload.pages, LOOKED_AT))]
     mean_ms = statistics.fmean(page.latency_ms for page in pages)
     slowest_s = max(page.latency_ms for page in pages) / 1000
-    parse_ms = statistics.fmean(page.parse_ms for page in pages) * costs.burn
+    parse_ms = statistics.fmean(page.parse_ms for page in pages) * costs.burn.get(
+        way.parse_pool or way.pool, 1.0
+    )
     own_ms = costs.worker_ms.get(way.pool, USUAL_MS)
     held_ms = mean_ms + own_ms + (0.0 if way.parse_pool else parse_ms)
     limits = {
@@ -160,9 +164,11 @@ def _forecast(workload: Workload, cores: int, way: Way, costs: Costs) -> Forecas
         "cpu": _cpu_limit(way, cores, own_ms, parse_ms, costs),
         "cores": cores * 1000 / (own_ms + parse_ms + costs.others_ms),
     }
-    limit = min(limits, key=lambda name: limits[name])
     waits_s = slowest_s * (1 - 1 / way.slots)
-    return Forecast(way, workload.pages / (workload.pages / limits[limit] + waits_s), limit)
+    for name in ("slots", "hosts"):
+        limits[name] = workload.pages / (workload.pages / limits[name] + waits_s)
+    limit = min(limits, key=lambda name: limits[name])
+    return Forecast(way, limits[limit], limit)
 
 
 def _cpu_limit(way: Way, cores: int, own_ms: float, parse_ms: float, costs: Costs) -> float:
@@ -179,21 +185,33 @@ def _cpu_limit(way: Way, cores: int, own_ms: float, parse_ms: float, costs: Cost
     )
 
 
+def _is_plain(trial: Row) -> bool:
+    """Return whether a trial shows what a page costs in the way that pages are crawled by default."""
+    own = trial.get("batch", BATCH) == BATCH and trial.get("pipeline", "callback") == "callback"
+    return (
+        usable(trial)
+        and bool(trial.get("worker_cpu"))
+        and own
+        and not (trial.get("parse_pool") or trial.get("events"))
+    )
+
+
 def _share(trial: Row, cores: int) -> float:
-    """Return the part of a core that each interpreter of a trial had."""
+    """Return the part of a core that each interpreter of a trial had; less than usual is no sign of a limit."""
     used: float = trial["worker_cpu"] * trial["pages_s"] / 1000
-    return min(used / min(interpreters(trial), cores), 1.0)
+    return min(max(used / min(interpreters(trial), cores), USUAL_SHARE), 1.0)
 
 
-def _burn(result: Row, heavy: Iterable[Row], lan: Sequence[Row]) -> float:
-    """Return the CPU ms of one ms of parse_ms: what parsing adds to a page without it, in the median."""
+def _burn(result: Row, heavy: Sequence[Row], lan: Sequence[Row]) -> dict[str, float]:
+    """Return the CPU ms of one ms of parse_ms, by pool: what parsing adds to a page of the same pool without it."""
     parse_ms = {row["name"]: row.get("parse_ms") for row in result["workloads"]}
-    found = []
-    for trial in heavy:
-        plain = [other["worker_cpu"] for other in lan if other["pool"] == trial["pool"]]
-        if plain:
-            found.append((trial["worker_cpu"] - statistics.median(plain)) / parse_ms[trial["workload"]])
-    return max(statistics.median(found), 0.1) if found else 1.0
+    found: dict[str, float] = {}
+    for pool in dict.fromkeys(trial["pool"] for trial in lan):
+        plain = _median(trial["worker_cpu"] for trial in lan if trial["pool"] == pool)
+        more = [(t["worker_cpu"] - plain) / parse_ms[t["workload"]] for t in heavy if t["pool"] == pool]
+        if more:
+            found[pool] = max(_median(more), 0.1)
+    return found
 
 
 def _median(values: Iterable[float]) -> float:

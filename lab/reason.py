@@ -137,7 +137,9 @@ def _interpreter(trial: Row, winner: Row, cores: int) -> Reason | None:
         return None
     needed = winner["pages_s"] * trial["worker_cpu"] / 1000
     worker = "1 process was" if count == 1 else f"{count} processes were"
+    dearer = _dearer(trial, winner)
     why = f"{worker} CPU bound: {used:.2f} of {count} core{'s'[: count > 1]}"
+    why += f", and {dearer.why}" if dearer else ""
     if needed > cores:
         return Reason("cpu", why, f"{needed:.1f} cores for as many pages/s, of which there are {cores}")
     more = max(math.ceil(needed), count + 1)

@@ -275,7 +275,7 @@ def test_least_memory_is_advised_among_the_ways_that_are_nearly_as_fast():
     assert "75 % of the MB of gevent-100" in row["sentence"]
     assert ("memory", "slow") == (losers["gevent"]["cause"], losers["prefork"]["cause"])
     assert (
-        "5.1 pages/s are under 90 % of the 310 pages/s of gevent-100, because 2.0 of 2 slots"
+        "5.1 pages/s are under 90 % of the 310 pages/s of gevent-100: 2.0 of 2 slots"
         in losers["prefork"]["why"]
     )
 
