@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from labresult import latency, result, trial
+from specimen import latency, result, trial
 
 from lab import advice, reason, schema
 from lab.advice import advise, choose, default_way

@@ -7,7 +7,7 @@ import json
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labresult import latency, result, trial
+from specimen import latency, result, trial
 
 from lab import advice, comparison, forecast, schema
 from lab.markdown import to_markdown

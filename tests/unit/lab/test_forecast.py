@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from labresult import result, trial
+from specimen import result, trial
 
 from lab import forecast
 from lab.forecast import Costs, predict

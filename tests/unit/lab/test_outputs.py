@@ -7,8 +7,8 @@ import io
 import json
 
 import pytest
-from labresult import latency, result, trial
 from rich.console import Console
+from specimen import latency, result, trial
 
 from lab import comparison
 from lab.markdown import to_markdown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from labresult import trial
+from specimen import trial
 
 from crawl.errors import UsageError
 from lab import proof

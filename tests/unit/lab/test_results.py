@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from labresult import result, trial
+from specimen import result, trial
 
 from crawl.errors import UsageError
 from lab import results, schema
