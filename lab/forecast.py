@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PARSE_SHARE = 0.5
 #: Pages of a workload that are looked at for its mean and its slowest page.
 LOOKED_AT = 2000
+#: No page costs less; a result that says so was measured by a clock too coarse for it.
+LEAST_MS = 0.01
 #: Of a pool that was not measured: CPU ms a page, and the share of a core that an interpreter with enough to do gets.
 USUAL_MS = 1.1
 USUAL_SHARE = 0.85
@@ -77,7 +79,9 @@ def costs_of(result: Row) -> Costs:
     pools = dict.fromkeys(trial["pool"] for trial in lan)
     cores = result["conditions"].get("cores") or 1
     return Costs(
-        worker_ms={pool: _median(t["worker_cpu"] for t in lan if t["pool"] == pool) for pool in pools},
+        worker_ms={
+            pool: max(_median(t["worker_cpu"] for t in lan if t["pool"] == pool), LEAST_MS) for pool in pools
+        },
         share={pool: max(_share(t, cores) for t in plain if t["pool"] == pool) for pool in pools},
         others_ms=_median((t.get("producer_cpu") or 0) + (t.get("redis_cpu") or 0) for t in lan),
         burn=_burn(result, [trial for trial in plain if trial["workload"] in free - cheap], lan),

@@ -1,7 +1,8 @@
 """Why a way lost, decided from its own numbers, and what it would need.
 
 A crawl is held back by the first of these that is full: the messages' way through producer and Redis, the interpreters
-of the workers, the machine's cores, the slots or the batches that its hosts allow, the wait for a parse.
+of the workers, the machine's cores, the slots or the batches that its hosts allow, the wait for a parse. Where none is, the slots wait
+for messages.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 BUSY = 0.75
 #: Share of all cores from which the machine is full; the site's own CPU is not in the numbers.
 FULL = 0.8
-#: Share of the slots, over the whole run, from which they were full while there was work: a trial's site is small, so
-#: its first pages and its slowest last ones leave most slots empty for a good part of the run.
-TAKEN = 0.5
+#: Share of the slots from which they are full, of those that a run of so few pages can keep full.
+TAKEN = 0.75
 #: Pages per slot below which a run is mostly beginning and end.
 FEW_PAGES = 4
 #: Client commands per page from which messages are what a page costs; with the default batch it is below one.
@@ -102,11 +102,11 @@ def explain(trial: Row, winner: Row, workload: Row, cores: int, host_batches: in
         _messages(trial)
         or _interpreter(trial, winner, cores)
         or _machine(trial, winner, cores)
-        or _slots(trial, winner, workload.get("hosts", 1), host_batches)
+        or _slots(trial, winner, workload, host_batches)
         or _parse(trial)
         or _dearer(trial, winner)
         or _pages(trial, workload)
-        or Reason("unclear", f"its numbers show no single limit ({_figures(trial)})")
+        or _idle(trial)
     )
 
 
@@ -138,7 +138,7 @@ def _interpreter(trial: Row, winner: Row, cores: int) -> Reason | None:
     needed = winner["pages_s"] * trial["worker_cpu"] / 1000
     worker = "1 process was" if count == 1 else f"{count} processes were"
     dearer = _dearer(trial, winner)
-    why = f"{worker} CPU bound: {used:.2f} of {count} core{'s'[: count > 1]}"
+    why = f"{worker} CPU bound, with {used:.2f} cores"
     why += f", and {dearer.why}" if dearer else ""
     if needed > cores:
         return Reason("cpu", why, f"{needed:.1f} cores for as many pages/s, of which there are {cores}")
@@ -158,17 +158,18 @@ def _machine(trial: Row, winner: Row, cores: int) -> Reason | None:
     return Reason("cores", f"{why} and {dearer.why}", "more cores, or less CPU per page")
 
 
-def _slots(trial: Row, winner: Row, hosts: int, host_batches: int) -> Reason | None:
+def _slots(trial: Row, winner: Row, workload: Row, host_batches: int) -> Reason | None:
     """By Little's law: requests under way = pages per second x seconds each."""
     held = slot_ms(trial)
     if held is None:
         return None
+    hosts = workload.get("hosts", 1)
     allowed = host_batches * hosts
     limit = min(trial["slots"], allowed)
     # The mean is an estimate; more than all slots were never taken.
     held = min(held, 1000 * limit / trial["pages_s"])
     busy = trial["pages_s"] * held / 1000
-    if busy < TAKEN * limit:
+    if busy < TAKEN * limit * _fillable(trial, workload["pages"], held, limit):
         return None
     needed = math.ceil(winner["pages_s"] * held / 1000)
     if allowed < trial["slots"]:
@@ -177,6 +178,14 @@ def _slots(trial: Row, winner: Row, hosts: int, host_batches: int) -> Reason | N
     why = f"{busy:.1f} of {trial['slots']} slots were taken, {held:.0f} ms a page"
     needed = max(needed, trial["slots"] + 1)
     return Reason("slots", why, f"about {needed} slots{_price_of(trial, needed, winner)}")
+
+
+def _fillable(trial: Row, pages: int, held_ms: float, slots: int) -> float:
+    """Return the share of the slots that a run can keep full: at its end they wait for the slowest page."""
+    quantiles = (trial.get("latency") or {}).get("fetch_ms") or {}
+    slowest_ms = spread.number(quantiles.get("p99")) or held_ms
+    work_ms = pages * held_ms
+    return work_ms / (work_ms + slots * slowest_ms) if work_ms else 1.0
 
 
 def _price_of(trial: Row, slots: int, winner: Row) -> str:
@@ -215,12 +224,12 @@ def _pages(trial: Row, workload: Row) -> Reason | None:
     )
 
 
-def _figures(trial: Row) -> str:
+def _idle(trial: Row) -> Reason:
+    """Nothing was full, so the slots waited for messages, as far as the numbers are there to say so."""
     used, held = _cpu(trial, "worker"), slot_ms(trial)
-    cpu = "CPU unknown" if used is None else f"{used:.2f} cores used by {interpreters(trial)} interpreters"
-    slots = (
-        "slots unknown"
-        if held is None
-        else f"{trial['pages_s'] * held / 1000:.1f} of {trial['slots']} slots taken"
-    )
-    return f"{cpu}, {slots}"
+    if used is None or held is None:
+        return Reason("unclear", "too little of it was measured to say why")
+    taken = min(trial["pages_s"] * held / 1000, trial["slots"])
+    full = f"{taken:.1f} of {trial['slots']} slots taken, {used:.2f} cores used"
+    why = f"nothing was full ({full}): slots waited for work"
+    return Reason("idle", why, "more slots, or fewer messages")

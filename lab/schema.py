@@ -20,6 +20,7 @@ KIND = "lab"
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 PagesPerSecond = Annotated[float, Meta(ge=0, description="pages per second, warm-up left out")]
+Amount = Annotated[float, Meta(ge=0)]
 CpuSeconds = Annotated[float, Meta(ge=0, description="CPU seconds per 1000 pages")]
 Megabytes = Annotated[float, Meta(ge=0, description="peak memory in MB (10^6 bytes)")]
 PerPage = Annotated[float, Meta(ge=0, description="per page")]
@@ -108,15 +109,15 @@ class Run(Struct, kw_only=True):
     worker_cpu_s: Seconds | None = None
     producer_cpu_s: Seconds | None = None
     redis_cpu_s: Seconds | None = None
-    client_commands: Count | None = None
-    script_calls: Count | None = None
-    worker_bytes: Count | None = None
-    workers_bytes: Count | None = None
-    producer_bytes: Count | None = None
-    redis_bytes: Count | None = None
-    redis_net_bytes: Count | None = None
-    switches: Count | None = None
-    switches_forced: Count | None = None
+    client_commands: Amount | None = None
+    script_calls: Amount | None = None
+    worker_bytes: Amount | None = None
+    workers_bytes: Amount | None = None
+    producer_bytes: Amount | None = None
+    redis_bytes: Amount | None = None
+    redis_net_bytes: Amount | None = None
+    switches: Amount | None = None
+    switches_forced: Amount | None = None
     latency: Latency | None = None
     failures: dict[str, Count] | None = None
     site_late_ms: Milliseconds | None = None

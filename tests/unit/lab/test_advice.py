@@ -159,7 +159,7 @@ def test_one_interpreter_that_was_cpu_bound_needs_more_processes():
     )
     loser = row["losers"][0]
 
-    assert ("cpu", "1 process was CPU bound: 0.92 of 1 core") == (loser["cause"], loser["why"])
+    assert ("cpu", "1 process was CPU bound, with 0.92 cores") == (loser["cause"], loser["why"])
     assert "2 processes, of 4 cores" == loser["needs"]
 
 
@@ -196,6 +196,17 @@ def test_messages_that_cost_more_than_pages_need_a_larger_batch():
     assert "messages" == _because({"producer_cpu": 2.0, "way": Way("threads", 32, pipeline="fused")})[0]
 
 
+def test_slots_that_are_empty_only_at_the_end_were_full():
+    """A site of few pages ends in a wait for its slowest one; a large one would show the same slots full."""
+    measures = {"rates": (44.0, 45.0, 46.0), "latency": latency(fetch=330, parse=0, tail=3.5)}
+
+    assert "slots" == _because(measures, workload="web")[0]
+    assert (
+        "slots"
+        != _because({"rates": (44.0, 45.0, 46.0), "latency": latency(fetch=330, parse=0, tail=1.0)})[0]
+    )
+
+
 def test_more_slots_in_one_interpreter_are_not_enough_where_it_would_be_busy():
     """The slots are full now; with enough of them the process would be."""
     _, text = _because({"worker_cpu": 1.6, "latency": latency(fetch=70)}, workload="web", cores=4)
@@ -209,7 +220,7 @@ def test_more_slots_in_one_interpreter_are_not_enough_where_it_would_be_busy():
 
 def test_slots_beyond_what_the_hosts_allow_are_empty():
     """Eight batches a host, however many slots there are."""
-    way, slow = Way("threads", 100), latency(fetch=70)
+    way, slow = Way("threads", 100), latency(fetch=80)
 
     assert ("hosts", "32 batches that 4 hosts allow") == (
         _because({"way": way, "latency": slow})[0],
@@ -219,7 +230,7 @@ def test_slots_beyond_what_the_hosts_allow_are_empty():
     )
     assert (
         "slots"
-        == _because({"way": way, "latency": latency(fetch=120)}, settings={"CRAWL_HOST_CONCURRENCY": "99"})[0]
+        == _because({"way": way, "latency": latency(fetch=220)}, settings={"CRAWL_HOST_CONCURRENCY": "99"})[0]
     )
 
 
@@ -236,8 +247,9 @@ def test_a_dearer_page_and_too_few_pages_are_reasons_of_last_resort():
     assert "cost" == _because({"worker_cpu": 1.3})[0]
     assert "pages" == _because({"rates": (40.0, 41.0, 42.0), "way": Way("threads", 100)}, workload="web")[0]
     cause, text = _because({})
-    assert "unclear" == cause
-    assert "(0.40 cores used by 1 interpreters, " in text
+    assert "idle" == cause
+    assert "nothing was full (2.6 of 32 slots taken, 0.40 cores used): slots waited for work" in text
+    assert ("unclear", "too little of it was measured to say why -> ") == _because({"latency": None})
 
 
 @pytest.mark.parametrize(
