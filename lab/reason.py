@@ -1,8 +1,8 @@
 """Why a way lost, decided from its own numbers, and what it would need.
 
 A crawl is held back by the first of these that is full: the messages' way through producer and Redis, the interpreters
-of the workers, the machine's cores, the slots or the batches that its hosts allow, the wait for a parse. Where none is, the slots wait
-for messages.
+of the workers, the machine's cores, the slots or the batches that its hosts allow, the wait for a parse. Where none is,
+the slots wait for messages.
 """
 
 from __future__ import annotations
