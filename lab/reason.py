@@ -1,8 +1,8 @@
 """Why a way lost, decided from its own numbers, and what it would need.
 
 A crawl is held back by the first of these that is full: the messages' way through producer and Redis, the interpreters
-of the workers, the machine's cores, the slots or the batches that its hosts allow, the wait for a parse. Where none is,
-the slots wait for messages.
+of the workers, the machine's cores (also by other programs), the slots or the batches that its hosts allow, the wait
+for a parse. Where none is, the slots wait for messages.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ FEW_PAGES = 4
 MANY_COMMANDS = 4.0
 #: ms of p95 from which waiting for a parse is a wait.
 LONG_WAIT_MS = 100.0
+#: Times the CPU of a whole page that a parse takes by the clock, from which its worker did not get the CPU.
+STARVED = 2.0
+#: ms of a parse below which clocks and pauses say more than it does.
+SHORT_PARSE_MS = 5.0
 #: Times as much CPU per page that are worth a word.
 DEARER = 1.15
 #: Batches in flight that one host allows, unless a crawl says otherwise.
@@ -102,6 +106,7 @@ def explain(trial: Row, winner: Row, workload: Row, cores: int, host_batches: in
         _messages(trial)
         or _interpreter(trial, winner, cores)
         or _machine(trial, winner, cores)
+        or _starved(trial)
         or _slots(trial, winner, workload, host_batches)
         or _parse(trial)
         or _dearer(trial, winner)
@@ -156,6 +161,15 @@ def _machine(trial: Row, winner: Row, cores: int) -> Reason | None:
     if dearer is None:
         return Reason("cores", f"{why} ({used:.2f} cores of CPU)", "more cores")
     return Reason("cores", f"{why} and {dearer.why}", "more cores, or less CPU per page")
+
+
+def _starved(trial: Row) -> Reason | None:
+    """Its interpreters had work and no CPU, though they did not use it up: somebody else did."""
+    wall, cpu = _mean_ms(trial, "parse_ms"), spread.number(trial.get("worker_cpu"))
+    if wall is None or cpu is None or wall < max(STARVED * cpu, SHORT_PARSE_MS):
+        return None
+    why = f"a parse took {wall:.0f} ms, though a page costs {cpu:.0f} ms of CPU in all: other programs had the cores"
+    return Reason("starved", why, "a quiet machine, and another run")
 
 
 def _slots(trial: Row, winner: Row, workload: Row, host_batches: int) -> Reason | None:

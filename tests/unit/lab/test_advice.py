@@ -184,6 +184,20 @@ def test_all_cores_busy_with_dearer_pages_is_said():
     )
 
 
+def test_a_machine_that_others_kept_busy_is_not_the_pools_fault():
+    """A parse of 20 ms of CPU that takes 100 ms, in processes that used half a core, waited for a core."""
+    starved = {
+        "way": PREFORK,
+        "rates": (19.0, 19.5, 20.0),
+        "worker_cpu": 21.7,
+        "latency": latency(fetch=1, parse=100),
+    }
+    text = "a parse took 109 ms, though a page costs 22 ms of CPU in all: other programs had the cores"
+
+    assert ("starved", f"{text} -> a quiet machine, and another run") == _because(starved, workload="heavy")
+    assert "cpu" == _because(starved | {"way": THREADS, "rates": (40.0, 41.0, 42.0)}, workload="heavy")[0]
+
+
 def test_messages_that_cost_more_than_pages_need_a_larger_batch():
     """A batch of one is the tutorial's shape: twelve commands a page."""
     assert (
