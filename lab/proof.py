@@ -14,18 +14,24 @@ from typing import TYPE_CHECKING
 
 from crawl.errors import UsageError
 from lab import spread
+from lab.advice import choose
+from lab.forecast import predict, shortlist
 from lab.goal import THROUGHPUT
 from lab.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from lab.forecast import Costs
     from lab.results import Row
+    from lab.way import Way
 
 #: How far the advised way may stay behind the best of the grid, unless the best's own spread is wider.
 ALLOWED = 0.1
 #: Seconds that a pool of two slots would take for a drawn workload: enough to tell ways apart, cheap enough to repeat.
 TWO_SLOTS_S = 30.0
+#: Ways that the advice is made from: every pool, and a few more of those that should be fast.
+COARSE_WAYS = 8
 #: CPU ms that a page costs a worker beside its parse_ms, roughly.
 OWN_MS = 1.5
 FEWEST_PAGES = 60
@@ -60,6 +66,11 @@ class Verdict:
     sentence: str
 
 
+_NOTHING = Verdict(
+    None, "nothing", None, 1 - ALLOWED, held=False, sentence="nothing was advised: no trial was valid"
+)
+
+
 def judge(advised_way: str, grid_trials: Iterable[Row]) -> Verdict:
     """Return whether the advised way is as fast as the grid's best, within ALLOWED or the best's spread if larger.
 
@@ -86,6 +97,32 @@ def judge(advised_way: str, grid_trials: Iterable[Row]) -> Verdict:
         held,
         _say(found, best, allowed, held=held),
     )
+
+
+def prove(
+    workloads: Iterable[Workload],
+    grid: Sequence[Way],
+    cores: int,
+    coarse: Callable[[Workload, Sequence[Way]], Row],
+    fine: Callable[[Workload, Sequence[Way]], Row],
+    costs: Costs | None = None,
+) -> list[tuple[str, Verdict]]:
+    """Return the verdict on each workload, by its name.
+
+    `coarse` and `fine` measure a workload in some ways and return a result: first the few ways of the model's
+    shortlist, of which the advice is made, then the grid with the advised way in it. They share no run.
+    """
+    found = []
+    for workload in workloads:
+        tried = shortlist(predict(workload, cores, grid, costs), COARSE_WAYS)
+        chosen = choose(coarse(workload, tried)["trials"])
+        if chosen is None:
+            found.append((workload.name, _NOTHING))
+            continue
+        advised = next(way for way in tried if way.name == chosen["way"])
+        trials = fine(workload, tuple(dict.fromkeys((*grid, advised))))["trials"]
+        found.append((workload.name, judge(advised.name, trials)))
+    return found
 
 
 def summarise(verdicts: Sequence[Verdict]) -> str:

@@ -97,3 +97,36 @@ def test_what_the_grid_does_not_have_proves_nothing():
     assert "the advice held on 1 of 2 drawn workloads" == proof.summarise(
         [judge("threads-32", [slow]), judge("gevent-100", [slow])]
     )
+
+
+def test_the_proof_advises_from_a_few_ways_and_judges_by_all():
+    """What the advice is made from never judges it."""
+    grid = (*(Way("gevent", slots) for slots in range(10, 300, 10)), THREADS, Way("prefork", 2))
+    asked: list[tuple[str, str, int]] = []
+
+    def measuring(stage: str, best: int):
+        def measure(workload, ways):
+            asked.append((stage, workload.name, len(ways)))
+            trials = [trial(workload.name, way, 200.0 - abs(way.slots - best)) for way in ways]
+            return {"trials": trials}
+
+        return measure
+
+    workloads = draw(3, 2)
+    verdicts = dict(proof.prove(workloads, grid, 2, measuring("coarse", 100), measuring("fine", 32)))
+
+    assert [("coarse", "drawn-3-a", proof.COARSE_WAYS), ("fine", "drawn-3-a", len(grid))] == asked[:2]
+    assert ["drawn-3-a", "drawn-3-b"] == list(verdicts)
+    assert ["threads-32", "threads-32"] == [verdict.best for verdict in verdicts.values()]
+    assert all(verdict.advised.startswith("gevent-") for verdict in verdicts.values())
+
+
+def test_a_proof_without_a_valid_trial_does_not_hold():
+    """Nothing advised is nothing proven."""
+
+    def measure(workload, ways):
+        return {"trials": [trial(workload.name, way, (), invalid="late") for way in ways]}
+
+    assert [("drawn-3-a", False)] == [
+        (name, verdict.held) for name, verdict in proof.prove(draw(3, 1), (GEVENT,), 2, measure, measure)
+    ]
