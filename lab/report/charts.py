@@ -132,12 +132,12 @@ def _draw_lines(axes: Axes, trials: list[Trial]) -> None:
     lines = [[each for each in some if each.valid] for some in series(trials).values()]
     names = [_draw_line(axes, line, trials) for line in lines if line]
     _mark_invalid(axes, trials)
-    drawing.ticks_at(axes.xaxis, sorted({each.slots for each in trials}))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("slots (requests at once, log scale)")
     axes.set_ylabel("pages/s")
     drawing.plain_numbers(axes.yaxis)
     _widen(axes, names)
+    drawing.ticks_at(axes.xaxis, sorted({each.slots for each in trials}))
     _name(axes, names, [[(each.slots, each.pages_s or 0.0) for each in line] for line in lines if line])
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 INK = TEXT.light
 SHEET = PAPER.light
-#: Least ratio between two ticks of a logarithmic axis.
-_NEXT_TICK = 1.6
+#: Least share of a logarithmic axis between two ticks.
+_NEXT_TICK = 0.085
 #: A logarithmic axis that spans less than this has ticks at 1, 2 and 5.
 _FINE = 90
 #: Width of one panel in inches. On a phone it is shown at nearly this size, so that its text can be read there.
@@ -158,9 +158,11 @@ def plain_numbers(axis: Axis) -> None:
 
 def ticks_at(axis: Axis, values: list[int]) -> None:
     """Set ticks of a logarithmic axis at these values, leaving out what would touch its neighbour."""
+    low, high = axis.get_view_interval()
+    apart = (high / low) ** _NEXT_TICK
     kept: list[int] = []
     for value in values:
-        if not kept or value / kept[-1] >= _NEXT_TICK:
+        if not kept or value / kept[-1] >= apart:
             kept.append(value)
     axis.set_major_locator(_fixed(kept))
     axis.set_minor_locator(_fixed([]))
@@ -181,3 +183,8 @@ def _fixed(values: list[int]) -> FixedLocator:
     from matplotlib.ticker import FixedLocator
 
     return FixedLocator(values)
+
+
+def file_name(text: str) -> str:
+    """Return a name as part of a file's name: letters, digits, dot, plus and dash."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-.") or "unnamed"

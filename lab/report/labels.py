@@ -29,14 +29,12 @@ _PLACES: tuple[_Place, ...] = (
     (-12, 16, "right", "bottom"),
     (12, -16, "left", "top"),
     (-12, -16, "right", "top"),
-    (14, 28, "left", "bottom"),
-    (14, -28, "left", "top"),
 )
 #: Half the side of the square that a point takes, and the width of a letter by its size, both roughly.
 _POINT_PT = 5.0
 #: Every so many points of a line, a square of this half side is kept free if it can be.
 _STEP_PT = 7.0
-_LINE_PT = 2.0
+_LINE_PT = 1.5
 _LETTER = 0.62
 
 

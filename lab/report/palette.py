@@ -47,8 +47,12 @@ PARSING = Ink("parsing", "#e08a00", "#ffb02e")
 TURN = Ink("turn", "#fbe3bb", "#5a4826")
 TURN_LINE = Ink("turn-line", "#d9a24d", "#9c7a3c")
 
+#: A fetch that cannot go on because another slot of its worker parses.
+HELD = Ink("held", "#d3e2f0", "#26384a")
+HELD_LINE = Ink("held-line", "#9dbbd8", "#4d6f90")
+
 INKS = (
-    TEXT, QUIET, GRID, PAPER, BAD, WAITING, FETCHING, PARSING, TURN, TURN_LINE,
+    TEXT, QUIET, GRID, PAPER, BAD, WAITING, FETCHING, PARSING, TURN, TURN_LINE, HELD, HELD_LINE,
     *(look.ink for look in (*POOLS.values(), _OTHER)),
 )  # fmt: skip
 

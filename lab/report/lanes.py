@@ -1,0 +1,207 @@
+"""Pictures of timelines: one lane per slot, coloured by waiting, fetching, parsing."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lab.report import drawing, reading, timeline
+from lab.report.palette import FETCHING, HELD, HELD_LINE, PARSING, QUIET, TURN, TURN_LINE, WAITING, Ink, look
+from lab.report.sentence import caption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+    from lab.report.timeline import Lane, Stretch, Timeline
+
+#: Most lanes of a picture; the busiest are shown.
+MOST_LANES = 24
+#: Height in inches of a lane, few and many of them, and of all that is not a lane.
+_LANE_IN, _THIN_LANE_IN, _FRAME_IN = 0.3, 0.15, 1.0
+#: From so many lanes they are thin.
+_MANY = 10
+
+
+class Shown(NamedTuple):
+    """What of a timeline is in its picture."""
+
+    timeline: Timeline
+    within: Stretch
+    lanes: list[Lane]
+
+    @property
+    def height(self) -> float:
+        """Height of the picture in inches."""
+        each = _LANE_IN if len(self.lanes) < _MANY else _THIN_LANE_IN
+        return _FRAME_IN + each * len(self.lanes)
+
+    @property
+    def left_out(self) -> str:
+        """What is not in the picture, as a sentence; empty when everything is."""
+        whole = self.timeline.whole
+        said = []
+        if self.within[1] - self.within[0] < (whole[1] - whole[0]) * 0.99:
+            said.append(f"{_time(self.within[1] - self.within[0])} of {_time(whole[1] - whole[0])} are shown")
+        missing = len(self.timeline.lanes) - len(self.lanes)
+        if missing:
+            said.append(f"{missing} of {len(self.timeline.lanes)} {timeline.kind(self.timeline)} are left out")
+        return f"{', '.join(said)}.".capitalize() if said else ""
+
+
+class Picture(NamedTuple):
+    """A timeline for a page: its SVG element, the sentence below it, and what is left out."""
+
+    way: str
+    pool: str
+    svg: str
+    caption: str
+    left_out: str
+
+
+def shown(result: dict[str, Any]) -> dict[str, list[Shown]]:
+    """Return what to show by workload; the timelines of a workload are shown for equally long."""
+    by_workload: dict[str, list[Timeline]] = {}
+    for row in reading.objects(result, "timelines"):
+        found = timeline.read(row)
+        if any(lane.spans for lane in found.lanes):
+            by_workload.setdefault(found.workload, []).append(found)
+    return {name: _cut(some) for name, some in by_workload.items()}
+
+
+def _cut(timelines: list[Timeline]) -> list[Shown]:
+    length = max(timeline.window_ms(each) for each in timelines)
+    found = []
+    for each in timelines:
+        within = timeline.window(each, length)
+        found.append(Shown(each, within, timeline.busiest(each, within, MOST_LANES)))
+    return found
+
+
+def page_picture(part: Shown, name: str) -> Picture:
+    """Return the picture of one timeline for a page; `name` makes its ids unique there."""
+    said = caption(part.timeline)
+    with drawing.style():
+        figure, (axes,) = drawing.panels([part.height], 1)
+        _draw(axes, part)
+        _legend(axes, part)
+        svg = drawing.page_svg(figure, name, f"{part.timeline.name}: {said}")
+    return Picture(part.timeline.way, part.timeline.pool, svg, said, part.left_out)
+
+
+def write_timelines(result: dict[str, Any], directory: Path) -> list[Path]:
+    """Write one SVG and PNG per workload, its timelines below each other, and return the files."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for workload, parts in shown(reading.checked(result)).items():
+        with drawing.style():
+            figure, panels = drawing.panels([part.height + 0.35 for part in parts], 1)
+            figure.set_figwidth(drawing.PANEL_IN * 1.7)
+            for axes, part in zip(panels, parts, strict=True):
+                _draw(axes, part)
+                _say(axes, part)
+            _legend(panels[-1], *parts)
+            figure.suptitle(f"What each slot did: {drawing.short(workload)}", x=0.012, ha="left", fontsize=14, weight="bold")
+            paths += drawing.write(figure, directory / f"timeline-{drawing.file_name(workload)}")
+    return paths
+
+
+def _draw(axes: Axes, part: Shown) -> None:
+    start, end = part.within
+    stops = _stops(part)
+    for row, lane in enumerate(part.lanes):
+        _draw_lane(axes, row, lane, part.within)
+        _draw_held(axes, row, lane, stops.get(lane.worker, []))
+    axes.set_xlim(start, end)
+    axes.set_ylim(len(part.lanes) - 0.4, -0.6)
+    axes.set_yticks(range(len(part.lanes)), _names(part.lanes), fontsize=9.5 if len(part.lanes) < _MANY else 7.5)
+    axes.grid(visible=False)
+    axes.set_title(drawing.short(part.timeline.way, 44), color=look(part.timeline.pool).ink.light)
+    axes.set_xlabel("milliseconds since the crawl's first request")
+    drawing.plain_numbers(axes.xaxis)
+
+
+def _draw_lane(axes: Axes, row: int, lane: Lane, within: Stretch) -> None:
+    seen = [span for span in lane.spans if span.end >= within[0] and span.start <= within[1]]
+    parses = [span for span in seen if span.kind == "parse"]
+    place = (row - 0.4, 0.8)
+    axes.broken_barh([(within[0], within[1] - within[0])], place, facecolor=WAITING.light)
+    fetches = [(span.start, span.end - span.start) for span in seen if span.kind == "fetch"]
+    axes.broken_barh(fetches, place, facecolor=FETCHING.light, edgecolor=drawing.SHEET, linewidth=0.3)
+    turns = [(span.start, span.end - span.start) for span in parses if _waits(span.ran, span.start, span.end)]
+    axes.broken_barh(turns, place, facecolor=TURN.light, edgecolor=TURN_LINE.light, hatch="/////", linewidth=0)
+    runs = [(since, to - since) for span in parses for since, to in span.ran]
+    axes.broken_barh(runs, place, facecolor=PARSING.light, edgecolor=PARSING.light, linewidth=0.3)
+
+
+def _waits(ran: tuple[Stretch, ...], start: float, end: float) -> bool:
+    return sum(to - since for since, to in ran) < end - start - 1e-6
+
+
+def _draw_held(axes: Axes, row: int, lane: Lane, stretches: list[Stretch]) -> None:
+    """Mark the parts of a lane's fetches during which a parse of another slot let none of them go on."""
+    fetches = [(span.start, span.end) for span in lane.spans if span.kind == "fetch"]
+    held = [(max(a, c), min(b, d)) for a, b in fetches for c, d in stretches if a < d and c < b]
+    axes.broken_barh(
+        [(since, to - since) for since, to in held], (row - 0.4, 0.8), facecolor=HELD.light,
+        edgecolor=HELD_LINE.light, hatch="/////", linewidth=0,
+    )  # fmt: skip
+
+
+def _stops(part: Shown) -> dict[str, list[Stretch]]:
+    """Return by worker when a parse stopped its other slots; empty when that seldom happened."""
+    if not timeline.stopped_for(part.timeline):
+        return {}
+    start, end = part.within
+    return {
+        worker: [each for each in stretches if each[1] > start and each[0] < end]
+        for worker, stretches in timeline.stops(part.timeline).items()
+    }
+
+
+def _names(lanes: list[Lane]) -> list[str]:
+    workers = list(dict.fromkeys(lane.worker for lane in lanes))
+    if len(workers) == 1:
+        return [drawing.short(lane.slot, 18) for lane in lanes]
+    return [f"{workers.index(lane.worker) + 1}: {drawing.short(lane.slot, 16)}" for lane in lanes]
+
+
+def _say(axes: Axes, part: Shown) -> None:
+    words = textwrap.wrap(" ".join(filter(None, (caption(part.timeline), part.left_out))), 112)
+    axes.set_title(axes.get_title("left"), loc="left", pad=8 + 13 * len(words), color=look(part.timeline.pool).ink.light)
+    axes.annotate(
+        "\n".join(words), (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", va="bottom",
+        color=QUIET.light, fontsize=9.5,
+    ).set_in_layout(False)  # fmt: skip
+
+
+def _legend(axes: Axes, *parts: Shown) -> None:
+    from matplotlib.patches import Patch
+
+    handles: list[Artist] = [
+        Patch(facecolor=WAITING.light, label="waits"),
+        Patch(facecolor=FETCHING.light, label="fetches"),
+        Patch(facecolor=PARSING.light, label="parses"),
+    ]
+    spans = [span for part in parts for lane in part.lanes for span in lane.spans if span.kind == "parse"]
+    if any(_waits(span.ran, span.start, span.end) for span in spans):
+        label = "parse waits its turn"
+        handles.append(_hatched(TURN, TURN_LINE, label))
+    if any(map(_stops, parts)):
+        handles.append(_hatched(HELD, HELD_LINE, "fetch held up by a parse"))
+    axes.figure.legend(  # type: ignore[union-attr]  # an axes of ours stands in a figure
+        handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8.5, handlelength=1.3,
+        handletextpad=0.4, columnspacing=1.1,
+    )  # fmt: skip
+
+
+def _hatched(ground: Ink, line: Ink, label: str) -> Artist:
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=ground.light, edgecolor=line.light, hatch="/////", linewidth=0, label=label)
+
+
+def _time(ms: float) -> str:
+    return f"{ms / 1000:.1f} s" if ms >= 1000 else f"{ms:.0f} ms"
