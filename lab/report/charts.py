@@ -27,6 +27,8 @@ _PANEL_IN = 3.4
 _COLUMNS = 2
 #: With more points than this in a panel only the ends of each series are named, the others by their slots.
 _MOST_NAMES = 8
+#: Rates that differ by more than this are drawn on a logarithmic axis.
+_WIDELY = 15
 _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 
 
@@ -118,7 +120,8 @@ def _draw_bars(axes: Axes, trials: list[Trial]) -> None:
         low, high = trial.spread
         axes.errorbar(trial.pages_s, row, xerr=[[low], [high]], color=drawing.INK, capsize=4, linewidth=1.3)
         axes.text(trial.pages_s + high + most * 0.02, row, f" {_figures(trial.pages_s)}", va="center")
-    axes.set_yticks(range(len(order)), [drawing.short(each.way) for each in order])
+    names = [drawing.short(each.way).replace("+", "\n+", 1) for each in order]
+    axes.set_yticks(range(len(order)), names, fontsize=10, linespacing=1.0)
     _colour_ticks(axes, order)
     axes.set_xlim(0, most * 1.2)
     axes.set_ylim(-0.6, len(order) - 0.4)
@@ -187,13 +190,27 @@ def _against_throughput(axes: Axes, trials: list[Trial], measure: str, label: st
         for each, (x, y) in enumerate(points):
             text = some[each].way if few or each == last else str(some[each].slots)
             names.append(Label(x, y, drawing.short(text), pool.ink.light))
-    axes.set_xlim(0, max(name.x for name in names) * 1.25 or 1)
-    axes.set_ylim(0, max(name.y for name in names) * 1.2 or 1)
-    axes.set_xlabel("pages/s")
+    _limit(axes, names)
     axes.set_ylabel(label)
-    drawing.plain_numbers(axes.xaxis)
     drawing.plain_numbers(axes.yaxis)
     _name(axes, sorted(names, key=lambda name: -len(name.text)), lines)
+
+
+def _limit(axes: Axes, names: list[Label]) -> None:
+    """Spread points over the panel: a logarithmic axis where rates differ widely, no room below where costs do not."""
+    slow, fast = min(name.x for name in names), max(name.x for name in names)
+    if slow > 0 and fast / slow >= _WIDELY:
+        axes.set_xscale("log")
+        axes.set_xlim(slow / 1.6, fast * 2)
+        axes.set_xlabel("pages/s (log scale)")
+        drawing.decades(axes.xaxis)
+    else:
+        axes.set_xlim(0, fast * 1.25 or 1)
+        axes.set_xlabel("pages/s")
+        drawing.plain_numbers(axes.xaxis)
+    low, high = min(name.y for name in names), max(name.y for name in names)
+    bottom = min(low - 0.5 * (high - low), 0.7 * high)
+    axes.set_ylim(max(0, bottom) if low > high / 2 else 0, high * 1.15 + 0.2 * (high - low) or 1)
 
 
 def _widen(axes: Axes, names: list[Label]) -> None:
@@ -219,7 +236,7 @@ def _figures(value: float) -> str:
 
 
 def _panel_height(trials: list[Trial]) -> float:
-    return max(2.0, 1.0 + 0.34 * len(trials)) if one_concurrency_each(trials) else _PANEL_IN
+    return max(2.0, 1.0 + 0.4 * len(trials)) if one_concurrency_each(trials) else _PANEL_IN
 
 
 def _measured(measure: str) -> Callable[[Trial], bool]:

@@ -40,8 +40,8 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and takes the page's font
     "svg.hashsalt": "poolcrawl",
     "font.family": ["DejaVu Sans"],
-    "font.size": 10.5,
-    "axes.titlesize": 12,
+    "font.size": 11,
+    "axes.titlesize": 13,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -86,14 +86,16 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels(heights: list[float], columns: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with one axes per height (inches), in so many columns."""
+def panels(
+    heights: list[float], columns: int = 1, width: float = PANEL_IN
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one axes per height, in so many columns of this width (inches)."""
     from matplotlib.figure import Figure
 
     columns = max(1, min(columns, len(heights)))
     rows = [heights[start : start + columns] for start in range(0, len(heights), columns)]
     tallest = [max(row) for row in rows]
-    figure = Figure(figsize=(PANEL_IN * columns, sum(tallest)), layout="constrained")
+    figure = Figure(figsize=(width * columns, sum(tallest)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)  # type: ignore[union-attr]
     grid = figure.add_gridspec(len(rows), columns, height_ratios=tallest)
     return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(len(heights))]

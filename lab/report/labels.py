@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _Place = tuple[int, int, str, str]
 #: Size of names in points.
-SIZE = 9.5
+SIZE = 10.0
 #: Where a name may stand, as seen from its point: offset in points, horizontal and vertical alignment. Best first.
 _PLACES: tuple[_Place, ...] = (
     (8, 0, "left", "center"),

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 #: Most lanes of a picture; the busiest are shown.
 MOST_LANES = 24
 #: Height in inches of a lane, few and many of them, and of all that is not a lane.
-_LANE_IN, _THIN_LANE_IN, _FRAME_IN = 0.3, 0.15, 1.0
+_LANE_IN, _THIN_LANE_IN, _FRAME_IN = 0.3, 0.15, 1.25
+#: Width in inches of a picture that stands alone or on a wide screen.
+_WIDE_IN = 10.5
+#: From so many entries a legend takes two lines: a phone has no room for more beside each other.
+_MOST_BESIDE = 5
 #: From so many lanes they are thin.
 _MANY = 10
 
@@ -52,11 +56,11 @@ class Shown(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A timeline for a page: its SVG element, the sentence below it, and what is left out."""
+    """A timeline for a page: its SVG element for a phone and for a wide screen, what to look for, what is left out."""
 
     way: str
-    pool: str
-    svg: str
+    narrow: str
+    wide: str
     caption: str
     left_out: str
 
@@ -83,12 +87,17 @@ def _cut(timelines: list[Timeline]) -> list[Shown]:
 def page_picture(part: Shown, name: str) -> Picture:
     """Return the picture of one timeline for a page; `name` makes its ids unique there."""
     said = caption(part.timeline)
+    label = f"{part.timeline.name}: {said}"
+    narrow = _svg(part, f"{name}-narrow", label, drawing.PANEL_IN)
+    return Picture(part.timeline.way, narrow, _svg(part, f"{name}-wide", label, _WIDE_IN), said, part.left_out)
+
+
+def _svg(part: Shown, name: str, label: str, width: float) -> str:
     with drawing.style():
-        figure, (axes,) = drawing.panels([part.height], 1)
+        figure, (axes,) = drawing.panels([part.height], width=width)
         _draw(axes, part)
         _legend(axes, part)
-        svg = drawing.page_svg(figure, name, f"{part.timeline.name}: {said}")
-    return Picture(part.timeline.way, part.timeline.pool, svg, said, part.left_out)
+        return drawing.page_svg(figure, name, label)
 
 
 def write_timelines(result: dict[str, Any], directory: Path) -> list[Path]:
@@ -97,8 +106,7 @@ def write_timelines(result: dict[str, Any], directory: Path) -> list[Path]:
     paths = []
     for workload, parts in shown(reading.checked(result)).items():
         with drawing.style():
-            figure, panels = drawing.panels([part.height + 0.35 for part in parts], 1)
-            figure.set_figwidth(drawing.PANEL_IN * 1.7)
+            figure, panels = drawing.panels([part.height + 0.1 for part in parts], width=_WIDE_IN)
             for axes, part in zip(panels, parts, strict=True):
                 _draw(axes, part)
                 _say(axes, part)
@@ -169,7 +177,7 @@ def _names(lanes: list[Lane]) -> list[str]:
 
 
 def _say(axes: Axes, part: Shown) -> None:
-    words = textwrap.wrap(" ".join(filter(None, (caption(part.timeline), part.left_out))), 112)
+    words = textwrap.wrap(" ".join(filter(None, (caption(part.timeline), part.left_out))), 130)
     axes.set_title(axes.get_title("left"), loc="left", pad=8 + 13 * len(words), color=look(part.timeline.pool).ink.light)
     axes.annotate(
         "\n".join(words), (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", va="bottom",
@@ -192,7 +200,7 @@ def _legend(axes: Axes, *parts: Shown) -> None:
     if any(map(_stops, parts)):
         handles.append(_hatched(HELD, HELD_LINE, "fetch held up by a parse"))
     axes.figure.legend(  # type: ignore[union-attr]  # an axes of ours stands in a figure
-        handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8.5, handlelength=1.3,
+        handles=handles, loc="outside lower left", ncols=len(handles) if len(handles) < _MOST_BESIDE else 3, fontsize=9, handlelength=1.3,
         handletextpad=0.4, columnspacing=1.1,
     )  # fmt: skip
 

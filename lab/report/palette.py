@@ -53,10 +53,15 @@ HELD_LINE = Ink("held-line", "#9dbbd8", "#4d6f90")
 
 INKS = (
     TEXT, QUIET, GRID, PAPER, BAD, WAITING, FETCHING, PARSING, TURN, TURN_LINE, HELD, HELD_LINE,
-    *(look.ink for look in (*POOLS.values(), _OTHER)),
+    *(each.ink for each in (*POOLS.values(), _OTHER)),
 )  # fmt: skip
 
 
 def look(pool: str) -> Look:
     """Return how a pool is drawn."""
     return POOLS.get(pool, _OTHER)
+
+
+def looks() -> tuple[Look, ...]:
+    """Return every way a pool may be drawn."""
+    return (*POOLS.values(), _OTHER)
