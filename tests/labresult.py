@@ -65,7 +65,9 @@ def result(
             for name in workloads
         ],
         "trials": [trial(name, way) for name in workloads for way in ways],
-        "timelines": [timeline(name, pool) for name in timelines for pool in ("prefork", "threads", "gevent")],
+        "timelines": [
+            timeline(name, pool) for name in timelines for pool in ("prefork", "threads", "gevent")
+        ],
         "guarantees": guarantees(),
         "advice": advice(workloads),
     }
@@ -157,7 +159,9 @@ def guarantees() -> list[dict[str, Any]]:
             _promise(pool, "deadline", True, "the slowest of 40 requests ended 62 ms after its deadline"),
             _promise(pool, "kill", True, "12 kills, 240 of 240 records, none twice"),
             _promise(pool, "drain", True, "stopped 1.9 s after SIGTERM with nothing lost"),
-            _promise(pool, "recycling", pool == "prefork", "peak 61 MB after a page of 40 MB, 180 MB without"),
+            _promise(
+                pool, "recycling", pool == "prefork", "peak 61 MB after a page of 40 MB, 180 MB without"
+            ),
         ]
     return rows
 
@@ -171,7 +175,11 @@ def advice(workloads: tuple[str, ...]) -> list[dict[str, Any]]:
     best = {"lan": "gevent-100", "web": "gevent-100+prefork-2", "heavy": "prefork-2"}
     rows = []
     for name in workloads:
-        for goal, unit, value in (("throughput", "pages/s", 45.8), ("memory", "MB", 74.0), ("latency", "ms", 1204.0)):
+        for goal, unit, value in (
+            ("throughput", "pages/s", 45.8),
+            ("memory", "MB", 74.0),
+            ("latency", "ms", 1204.0),
+        ):
             way = best.get(name, "gevent-100")
             rows.append({
                 "workload": name, "goal": goal, "way": way, "pool": way.partition("-")[0], "value": value, "unit": unit,
@@ -188,7 +196,7 @@ def advice(workloads: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def timeline(workload: str, pool: str) -> dict[str, Any]:
-    """Return what the slots of a pool did: apart in processes, in turns in threads, one after the other in greenlets."""
+    """Return what slots did: side by side in processes, in turns in threads, one after the other in greenlets."""
     rng = random.Random(f"{workload}:{pool}:timeline")
     fetch_ms, parse_ms = _FETCH_MS[workload], _PARSE_MS[workload]
     slots = {"prefork": 2, "threads": 4, "gevent": 30}[pool]

@@ -27,6 +27,7 @@ _PANEL_IN = 3.4
 _COLUMNS = 2
 #: With more points than this in a panel only the ends of each series are named, the others by their slots.
 _MOST_NAMES = 8
+_INVALID = "\N{MULTIPLICATION SIGN} invalid, not counted"
 #: Rates that differ by more than this are drawn on a logarithmic axis.
 _WIDELY = 15
 _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
@@ -34,7 +35,7 @@ _DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 
 @dataclass(frozen=True)
 class Chart:
-    """One kind of chart: how a panel of it is drawn, how tall it is in inches, and whether trials have what it needs."""
+    """One kind of chart: how a panel of it is drawn, how tall it is in inches, whether a trial has what it needs."""
 
     name: str
     title: str
@@ -110,7 +111,7 @@ def _draw_bars(axes: Axes, trials: list[Trial]) -> None:
     most = max((each.pages_s or 0.0) + each.spread[1] for each in order) or 1.0
     for row, trial in enumerate(order):
         if not trial.valid or trial.pages_s is None:
-            axes.text(most * 0.01, row, "× invalid, not counted", va="center", color=BAD.light)
+            axes.text(most * 0.01, row, _INVALID, va="center", color=BAD.light)
             continue
         _, hollow = _variant(trial, trials)
         axes.barh(
@@ -169,7 +170,7 @@ def _mark_invalid(axes: Axes, trials: list[Trial]) -> None:
         height = trial.pages_s or 0.0
         axes.plot(trial.slots, height, "x", color=BAD.light, markersize=9, markeredgewidth=2, clip_on=False)
     if bad:
-        axes.set_title("× invalid, not counted", loc="right", color=BAD.light, fontsize=9.5, weight="normal")
+        axes.set_title(_INVALID, loc="right", color=BAD.light, fontsize=9.5, weight="normal")
 
 
 def _against_throughput(axes: Axes, trials: list[Trial], measure: str, label: str) -> None:
@@ -255,7 +256,8 @@ CHARTS = (
     Chart(
         "cpu",
         "CPU against throughput",
-        "Right is faster, low is cheaper. CPU seconds of all worker processes together per 1000 pages.",
+        "Right is faster, low is cheaper. CPU seconds of all worker processes together per 1000 pages; "
+        "the axis of costs need not begin at zero.",
         lambda axes, trials: _against_throughput(axes, trials, "worker_cpu", "workers' CPU s per 1000 pages"),
         lambda _: _PANEL_IN,
         _measured("worker_cpu"),
@@ -263,7 +265,7 @@ CHARTS = (
     Chart(
         "memory",
         "Memory against throughput",
-        "Right is faster, low is leaner. Peak memory of all worker processes together in MB (10^6 bytes).",
+        "Right is faster, low is leaner. Peak memory of all worker processes together in MB (million bytes).",
         lambda axes, trials: _against_throughput(axes, trials, "workers_mb", "workers' peak memory, MB"),
         lambda _: _PANEL_IN,
         _measured("workers_mb"),

@@ -36,7 +36,7 @@ PANEL_IN = 5.0
 _DPI = 160
 #: None of them: they would put dates and addresses into files that are to be equal for equal results.
 _NO_METADATA: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and takes the page's font
     "svg.hashsalt": "poolcrawl",
     "font.family": ["DejaVu Sans"],
@@ -75,7 +75,8 @@ def style() -> Iterator[None]:
         import matplotlib as mpl
     except ImportError:
         message = (
-            "a chart needs poolcrawl's lab packages; `make bench` installs them, or `pip install -r locks/lab.txt`"
+            "a chart needs poolcrawl's lab packages; "
+            "`make bench` installs them, or `pip install -r locks/lab.txt`"
         )
         raise UsageError(message) from None
     with mpl.rc_context(), warnings.catch_warnings():
@@ -86,26 +87,29 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels(
-    heights: list[float], columns: int = 1, width: float = PANEL_IN
-) -> tuple[Figure, list[Axes]]:
+def panels(heights: list[float], columns: int = 1, width: float = PANEL_IN) -> tuple[Figure, list[Axes]]:
     """Return a figure with one axes per height, in so many columns of this width (inches)."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = max(1, min(columns, len(heights)))
     rows = [heights[start : start + columns] for start in range(0, len(heights), columns)]
     tallest = [max(row) for row in rows]
-    figure = Figure(figsize=(width * columns, sum(tallest)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)  # type: ignore[union-attr]
+    engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)
+    figure = Figure(figsize=(width * columns, sum(tallest)), layout=engine)
     grid = figure.add_gridspec(len(rows), columns, height_ratios=tallest)
-    return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(len(heights))]
+    return figure, [
+        figure.add_subplot(grid[place // columns, place % columns]) for place in range(len(heights))
+    ]
 
 
-def entitle(figure: Figure, title: str, caption: str) -> None:
+def entitle(figure: Figure, title: str, caption: str = "") -> None:
     """Give a figure that stands alone its title, and under it what to know before reading it."""
     letters = int(figure.get_figwidth() * 13)
     figure.suptitle(title, x=0.012, ha="left", fontsize=14, weight="bold")
-    figure.supxlabel("\n".join(textwrap.wrap(caption, letters)), x=0.012, ha="left", fontsize=9.5, color=QUIET.light)
+    figure.supxlabel(
+        "\n".join(textwrap.wrap(caption, letters)), x=0.012, ha="left", fontsize=9.5, color=QUIET.light
+    )
 
 
 def plain_svg(figure: Figure) -> str:
@@ -123,7 +127,9 @@ def page_svg(figure: Figure, name: str, title: str) -> str:
     svg = plain_svg(figure)
     head, body = svg[svg.index("<svg") :].split(">", 1)
     head = re.sub(r'\s(?:xmlns(?::\w+)?|version|width|height)="[^"]*"', "", head)
-    body = re.sub(r"<!--.*?-->|<style.*?</style>", "", body, flags=re.DOTALL)  # the page says what the style says
+    body = re.sub(
+        r"<!--.*?-->|<style.*?</style>", "", body, flags=re.DOTALL
+    )  # the page says what the style says
     body = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', _rounded, body)
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body).replace("xlink:href", "href")
     body = re.sub(r'\bid="', f'id="{name}-', body)
@@ -155,7 +161,17 @@ def short(text: str, most: int = 30) -> str:
 
 def plain_numbers(axis: Axis) -> None:
     """Write ticks as people write numbers: no powers, no offsets."""
-    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def round_ticks(axis: Axis, most: int) -> None:
+    """Set at most so many ticks, at round numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 5, 10]))
+    plain_numbers(axis)
 
 
 def ticks_at(axis: Axis, values: list[int]) -> None:

@@ -65,6 +65,10 @@ def _with_timelines(whole: Page, kept: int, count: int) -> Page:
 
 def _fill(whole: Page) -> str:
     # No autoescape for the style sheet: it holds quotes of its own and nothing of the result.
-    style = Loader(str(_FOLDER), autoescape=None, whitespace="all").load("report.css").generate(inks=INKS, looks=looks())
+    style = (
+        Loader(str(_FOLDER), autoescape=None, whitespace="all")
+        .load("report.css")
+        .generate(inks=INKS, looks=looks())
+    )
     html = Loader(str(_FOLDER)).load("report.html").generate(page=whole, style=style)
     return html.decode()

@@ -51,7 +51,9 @@ class Shown(NamedTuple):
             said.append(f"{_time(self.within[1] - self.within[0])} of {_time(whole[1] - whole[0])} are shown")
         missing = len(self.timeline.lanes) - len(self.lanes)
         if missing:
-            said.append(f"{missing} of {len(self.timeline.lanes)} {timeline.kind(self.timeline)} are left out")
+            said.append(
+                f"{missing} of {len(self.timeline.lanes)} {timeline.kind(self.timeline)} are left out"
+            )
         return f"{', '.join(said)}.".capitalize() if said else ""
 
 
@@ -89,13 +91,15 @@ def page_picture(part: Shown, name: str) -> Picture:
     said = caption(part.timeline)
     label = f"{part.timeline.name}: {said}"
     narrow = _svg(part, f"{name}-narrow", label, drawing.PANEL_IN)
-    return Picture(part.timeline.way, narrow, _svg(part, f"{name}-wide", label, _WIDE_IN), said, part.left_out)
+    return Picture(
+        part.timeline.way, narrow, _svg(part, f"{name}-wide", label, _WIDE_IN), said, part.left_out
+    )
 
 
 def _svg(part: Shown, name: str, label: str, width: float) -> str:
     with drawing.style():
         figure, (axes,) = drawing.panels([part.height], width=width)
-        _draw(axes, part)
+        _draw(axes, part, width)
         _legend(axes, part)
         return drawing.page_svg(figure, name, label)
 
@@ -108,15 +112,15 @@ def write_timelines(result: dict[str, Any], directory: Path) -> list[Path]:
         with drawing.style():
             figure, panels = drawing.panels([part.height + 0.1 for part in parts], width=_WIDE_IN)
             for axes, part in zip(panels, parts, strict=True):
-                _draw(axes, part)
+                _draw(axes, part, _WIDE_IN)
                 _say(axes, part)
             _legend(panels[-1], *parts)
-            figure.suptitle(f"What each slot did: {drawing.short(workload)}", x=0.012, ha="left", fontsize=14, weight="bold")
+            drawing.entitle(figure, f"What each slot did: {drawing.short(workload)}")
             paths += drawing.write(figure, directory / f"timeline-{drawing.file_name(workload)}")
     return paths
 
 
-def _draw(axes: Axes, part: Shown) -> None:
+def _draw(axes: Axes, part: Shown, width: float) -> None:
     start, end = part.within
     stops = _stops(part)
     for row, lane in enumerate(part.lanes):
@@ -124,11 +128,13 @@ def _draw(axes: Axes, part: Shown) -> None:
         _draw_held(axes, row, lane, stops.get(lane.worker, []))
     axes.set_xlim(start, end)
     axes.set_ylim(len(part.lanes) - 0.4, -0.6)
-    axes.set_yticks(range(len(part.lanes)), _names(part.lanes), fontsize=9.5 if len(part.lanes) < _MANY else 7.5)
+    axes.set_yticks(
+        range(len(part.lanes)), _names(part.lanes), fontsize=9.5 if len(part.lanes) < _MANY else 7.5
+    )
     axes.grid(visible=False)
     axes.set_title(drawing.short(part.timeline.way, 44), color=look(part.timeline.pool).ink.light)
     axes.set_xlabel("milliseconds since the crawl's first request")
-    drawing.plain_numbers(axes.xaxis)
+    drawing.round_ticks(axes.xaxis, int(width))
 
 
 def _draw_lane(axes: Axes, row: int, lane: Lane, within: Stretch) -> None:
@@ -139,7 +145,9 @@ def _draw_lane(axes: Axes, row: int, lane: Lane, within: Stretch) -> None:
     fetches = [(span.start, span.end - span.start) for span in seen if span.kind == "fetch"]
     axes.broken_barh(fetches, place, facecolor=FETCHING.light, edgecolor=drawing.SHEET, linewidth=0.3)
     turns = [(span.start, span.end - span.start) for span in parses if _waits(span.ran, span.start, span.end)]
-    axes.broken_barh(turns, place, facecolor=TURN.light, edgecolor=TURN_LINE.light, hatch="/////", linewidth=0)
+    axes.broken_barh(
+        turns, place, facecolor=TURN.light, edgecolor=TURN_LINE.light, hatch="/////", linewidth=0
+    )
     runs = [(since, to - since) for span in parses for since, to in span.ran]
     axes.broken_barh(runs, place, facecolor=PARSING.light, edgecolor=PARSING.light, linewidth=0.3)
 
@@ -178,7 +186,9 @@ def _names(lanes: list[Lane]) -> list[str]:
 
 def _say(axes: Axes, part: Shown) -> None:
     words = textwrap.wrap(" ".join(filter(None, (caption(part.timeline), part.left_out))), 130)
-    axes.set_title(axes.get_title("left"), loc="left", pad=8 + 13 * len(words), color=look(part.timeline.pool).ink.light)
+    axes.set_title(
+        axes.get_title("left"), loc="left", pad=8 + 13 * len(words), color=look(part.timeline.pool).ink.light
+    )
     axes.annotate(
         "\n".join(words), (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", va="bottom",
         color=QUIET.light, fontsize=9.5,
@@ -199,9 +209,9 @@ def _legend(axes: Axes, *parts: Shown) -> None:
         handles.append(_hatched(TURN, TURN_LINE, label))
     if any(map(_stops, parts)):
         handles.append(_hatched(HELD, HELD_LINE, "fetch held up by a parse"))
-    axes.figure.legend(  # type: ignore[union-attr]  # an axes of ours stands in a figure
-        handles=handles, loc="outside lower left", ncols=len(handles) if len(handles) < _MOST_BESIDE else 3, fontsize=9, handlelength=1.3,
-        handletextpad=0.4, columnspacing=1.1,
+    axes.figure.legend(
+        handles=handles, loc="outside lower left", ncols=len(handles) if len(handles) < _MOST_BESIDE else 3, fontsize=9,
+        handlelength=1.3, handletextpad=0.4, columnspacing=1.1,
     )  # fmt: skip
 
 

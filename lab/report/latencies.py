@@ -48,7 +48,13 @@ def draw(axes: Axes, trials: Sequence[Trial]) -> None:
     ticks, row = [], 0
     for stage, heading in _STAGES.items():
         axes.text(
-            0, row, heading, transform=axes.get_yaxis_transform(), va="center", weight="bold", color=drawing.INK
+            0,
+            row,
+            heading,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            weight="bold",
+            color=drawing.INK,
         )
         for trial in ways:
             row += 1
@@ -68,7 +74,9 @@ def _draw_row(axes: Axes, row: int, trial: Trial, stage: str) -> None:
     points = [trial.measure("latency", stage, name) for name in ("p50", "p95", "p99")]
     p50, p95, p99 = (None if point is None else max(_LEAST_MS, point) for point in points)
     if p50 is None:
-        axes.text(0.5, row, "not measured", transform=axes.get_yaxis_transform(), va="center", color=QUIET.light)
+        axes.text(
+            0.5, row, "not measured", transform=axes.get_yaxis_transform(), va="center", color=QUIET.light
+        )
         return
     pool = look(trial.pool)
     colour = pool.ink.light

@@ -14,7 +14,19 @@ from lab.report.tables import Cells, heads, runs, tables, workload_heads, worklo
 _NONE = "-"
 _TITLE = "Which pool for this mix?"
 #: Shown in this order; other conditions follow.
-_CONDITIONS = ("machine", "cores", "system", "python", "memory", "rounds", "niced", "settings", "versions", "started_at")
+_CONDITIONS = (
+    "machine",
+    "cores",
+    "system",
+    "python",
+    "memory",
+    "rounds",
+    "niced",
+    "settings",
+    "versions",
+    "started_at",
+)
+_KEPT = {"True": ("✓ kept", "good"), "False": ("✗ broken", "bad")}
 
 
 @dataclass(frozen=True)
@@ -175,7 +187,9 @@ def _about(row: dict[str, Any]) -> str:
     latency, parse = reading.number(row.get("latency_ms")), reading.number(row.get("parse_ms"))
     pages, hosts = reading.number(row.get("pages")), reading.number(row.get("hosts"))
     parts = [
-        f"{pages:,.0f} pages" + (f" on {hosts:.0f} host{'s' if hosts != 1 else ''}" if hosts else "") if pages else "",
+        f"{pages:,.0f} pages" + (f" on {hosts:.0f} host{'s' if hosts != 1 else ''}" if hosts else "")
+        if pages
+        else "",
         f"the site answers after {latency:,.0f} ms (median)" if latency else "the site answers at once",
         f"a parse costs {parse:g} ms of CPU more" if parse else "",
     ]
@@ -196,7 +210,7 @@ def _guarantees(result: dict[str, Any]) -> list[Cells]:
 
 def _guarantee(row: dict[str, Any]) -> Cells:
     pool = reading.text(row.get("pool"))
-    kept, tone = {True: ("✓ kept", "good"), False: ("✗ broken", "bad")}.get(row.get("kept"), ("not measured", "quiet"))
+    kept, tone = _KEPT.get(str(row.get("kept")), ("not measured", "quiet"))
     return Cells(
         guarantee=reading.text(row.get("guarantee")),
         pool=pool,

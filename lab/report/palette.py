@@ -32,7 +32,7 @@ BAD = Ink("bad", "#b3261e", "#ff8a80")
 #: Okabe and Ito's colours, which the common kinds of colour blindness keep apart, a shade darker on white for text.
 POOLS = {
     "prefork": Look(Ink("prefork", "#0067a9", "#5ab4f0"), "o", "●"),
-    "threads": Look(Ink("threads", "#c95200", "#ff9248"), "s", "■"),
+    "threads": Look(Ink("threads", "#b84a00", "#ff9248"), "s", "■"),
     "gevent": Look(Ink("gevent", "#00805c", "#35c99b"), "^", "▲"),
     "solo": Look(Ink("solo", "#6d6459", "#b8aea2"), "D", "◆"),
     "asyncio": Look(Ink("asyncio", "#a8407f", "#ea94c8"), "v", "▼"),

@@ -18,8 +18,8 @@ _WAY = re.compile(r"(?P<pool>[a-z_]+)-(?P<slots>\d+)(?P<rest>.*)", re.DOTALL)
 class Trial:
     """One trial as pictures need it; None where nothing was measured.
 
-    `series` is the way without its concurrency: trials of one series make one line. `why` says why an invalid trial does
-    not count. `row` is the trial's JSON, for the measures not named here.
+    `series` is the way without its concurrency: trials of one series make one line. `why` says why an invalid trial
+    does not count. `row` is the trial's JSON, for the measures not named here.
     """
 
     workload: str
@@ -60,7 +60,9 @@ def checked(result: Any) -> dict[str, Any]:
         message = "not a result of the lab: no trials in it; make one with `poolcrawl bench --json`"
         raise UsageError(message)
     if result.get("schema") != SCHEMA:
-        message = f"a result of schema {result.get('schema')!r:.20}, expected {SCHEMA}; run the benchmark again"
+        message = (
+            f"a result of schema {result.get('schema')!r:.20}, expected {SCHEMA}; run the benchmark again"
+        )
         raise UsageError(message)
     return result
 

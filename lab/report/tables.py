@@ -1,20 +1,22 @@
-"""The tables of the page: every trial, every run, every workload, as cells of text; a dash where nothing was measured."""
+"""The tables of the page: every trial, run and workload, as cells of text; a dash where nothing was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.report import reading
 from lab.report.palette import look
-from lab.report.reading import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.report.reading import Trial
 
 #: One row, by the names the template uses.
 Cells = SimpleNamespace
 
 _NONE = "-"
-_STAGES = (("queue", "queue_ms"), ("fetch", "fetch_ms"), ("wait for parse", "parse_wait_ms"), ("parse", "parse_ms"))
 #: Heading -> cell. The template's groups count on this order.
 _COLUMNS: dict[str, Callable[[Trial], str]] = {
     "median": lambda trial: number(trial.pages_s),
@@ -30,8 +32,11 @@ _COLUMNS: dict[str, Callable[[Trial], str]] = {
     "commands": lambda trial: number(trial.measure("commands")),
     "bytes": lambda trial: number(trial.measure("redis_bytes")),
     "switches": lambda trial: number(trial.measure("switches")),
-    **{heading: lambda trial, stage=stage: quantiles(trial, stage) for heading, stage in _STAGES},
-    "counted": lambda trial: counted(trial),
+    "queue": lambda trial: quantiles(trial, "queue_ms"),
+    "fetch": lambda trial: quantiles(trial, "fetch_ms"),
+    "wait for parse": lambda trial: quantiles(trial, "parse_wait_ms"),
+    "parse": lambda trial: quantiles(trial, "parse_ms"),
+    "counted": lambda trial: counted(trial),  # noqa: PLW0108  # defined below
 }
 
 
@@ -45,7 +50,10 @@ def tables(trials: list[Trial]) -> list[Cells]:
     found: dict[str, list[Trial]] = {}
     for trial in trials:
         found.setdefault(trial.workload, []).append(trial)
-    return [Cells(workload=name, rows=[_row(trial) for trial in _fastest_first(some)]) for name, some in found.items()]
+    return [
+        Cells(workload=name, rows=[_row(trial) for trial in _fastest_first(some)])
+        for name, some in found.items()
+    ]
 
 
 def _fastest_first(trials: list[Trial]) -> list[Trial]:
@@ -76,7 +84,7 @@ def runs(trials: list[Trial]) -> list[Cells]:
 
 
 def _run(name: str, place: int, row: dict[str, Any]) -> Cells:
-    measured = (number(reading.number(row.get(field))) for field in ("pages", "seconds", "pages_s"))
+    measured = (_knob(row.get(field)) for field in ("pages", "seconds", "pages_s"))
     why = reading.text(row.get("invalid")) or "no reason given" if row.get("valid") is False else ""
     return Cells(name=name, cells=[str(place), *measured], why=why)
 
@@ -93,7 +101,7 @@ def number(value: float | None) -> str:
     """Return a number with about three digits that matter, a dash for None."""
     if value is None:
         return _NONE
-    if abs(value) >= 100 or value == int(value):
+    if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
@@ -131,6 +139,7 @@ _KNOBS = {
 
 
 def _knob(value: Any) -> str:
+    """Return what was set or counted; a whole number stays one."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return number(reading.number(value))
+    return f"{value:,}" if isinstance(value, int) else number(reading.number(value))
