@@ -71,14 +71,16 @@ def write_charts(result: dict[str, Any], directory: Path) -> list[Path]:
         fitting = chart.fitting(everything)
         if fitting:
             with drawing.style():
-                figure = _figure(chart, fitting, columns=_COLUMNS)
+                figure = _figure(chart, fitting, columns=_COLUMNS, frame=drawing.FRAME_IN)
                 drawing.entitle(figure, chart.title, chart.caption)
                 paths += drawing.write(figure, directory / chart.name)
     return paths
 
 
-def _figure(chart: Chart, by_workload: dict[str, list[Trial]], columns: int) -> Figure:
-    figure, panels = drawing.panels([chart.height(some) for some in by_workload.values()], columns)
+def _figure(chart: Chart, by_workload: dict[str, list[Trial]], columns: int, frame: float = 0.0) -> Figure:
+    figure, panels = drawing.panels(
+        [chart.height(some) for some in by_workload.values()], columns, frame=frame
+    )
     for axes, (workload, some) in zip(panels, by_workload.items(), strict=True):
         axes.set_title(drawing.short(workload))
         chart.draw(axes, some)

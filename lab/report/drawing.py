@@ -32,6 +32,8 @@ _NEXT_TICK = 0.085
 _FINE = 90
 #: Width of one panel in inches. On a phone it is shown at nearly this size, so that its text can be read there.
 PANEL_IN = 5.0
+#: What the title and the note of a figure that stands alone add to its height, in inches.
+FRAME_IN = 0.7
 #: Dots per inch of PNG files.
 _DPI = 160
 #: None of them: they would put dates and addresses into files that are to be equal for equal results.
@@ -87,8 +89,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels(heights: list[float], columns: int = 1, width: float = PANEL_IN) -> tuple[Figure, list[Axes]]:
-    """Return a figure with one axes per height, in so many columns of this width (inches)."""
+def panels(
+    heights: list[float], columns: int = 1, width: float = PANEL_IN, frame: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one axes per height, in so many columns of this width, and a frame around all (inches)."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -96,7 +100,7 @@ def panels(heights: list[float], columns: int = 1, width: float = PANEL_IN) -> t
     rows = [heights[start : start + columns] for start in range(0, len(heights), columns)]
     tallest = [max(row) for row in rows]
     engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.04)
-    figure = Figure(figsize=(width * columns, sum(tallest)), layout=engine)
+    figure = Figure(figsize=(width * columns, sum(tallest) + frame), layout=engine)
     grid = figure.add_gridspec(len(rows), columns, height_ratios=tallest)
     return figure, [
         figure.add_subplot(grid[place // columns, place % columns]) for place in range(len(heights))

@@ -25,6 +25,8 @@ _LANE_IN, _THIN_LANE_IN, _FRAME_IN = 0.3, 0.15, 1.25
 _WIDE_IN = 10.5
 #: From so many entries a legend takes two lines: a phone has no room for more beside each other.
 _MOST_BESIDE = 5
+#: Share of a picture's width that can be seen.
+_SEEN = 1 / 3000
 #: From so many lanes they are thin.
 _MANY = 10
 
@@ -110,7 +112,9 @@ def write_timelines(result: dict[str, Any], directory: Path) -> list[Path]:
     paths = []
     for workload, parts in shown(reading.checked(result)).items():
         with drawing.style():
-            figure, panels = drawing.panels([part.height + 0.1 for part in parts], width=_WIDE_IN)
+            figure, panels = drawing.panels(
+                [part.height + 0.2 for part in parts], width=_WIDE_IN, frame=drawing.FRAME_IN
+            )
             for axes, part in zip(panels, parts, strict=True):
                 _draw(axes, part, _WIDE_IN)
                 _say(axes, part)
@@ -148,8 +152,19 @@ def _draw_lane(axes: Axes, row: int, lane: Lane, within: Stretch) -> None:
     axes.broken_barh(
         turns, place, facecolor=TURN.light, edgecolor=TURN_LINE.light, hatch="/////", linewidth=0
     )
-    runs = [(since, to - since) for span in parses for since, to in span.ran]
+    runs = _joined([run for span in parses for run in span.ran], (within[1] - within[0]) * _SEEN)
     axes.broken_barh(runs, place, facecolor=PARSING.light, edgecolor=PARSING.light, linewidth=0.3)
+
+
+def _joined(runs: list[Stretch], gap: float) -> list[Stretch]:
+    """Return starts and lengths of runs, those as one that are closer to each other than can be seen."""
+    bars: list[Stretch] = []
+    for since, to in runs:
+        if bars and since - sum(bars[-1]) < gap:
+            bars[-1] = (bars[-1][0], max(sum(bars[-1]), to) - bars[-1][0])
+        else:
+            bars.append((since, to - since))
+    return bars
 
 
 def _waits(ran: tuple[Stretch, ...], start: float, end: float) -> bool:

@@ -225,12 +225,17 @@ def _guarantee(row: dict[str, Any]) -> Cells:
 def _conditions(conditions: dict[str, Any]) -> list[tuple[str, str]]:
     names = [name for name in _CONDITIONS if name in conditions]
     names += [name for name in conditions if name not in {*names, "command"}]
-    return [(name.replace("_", " "), _spelled(conditions[name])) for name in names]
+    return [(_words(name), _spelled(conditions[name])) for name in names]
+
+
+def _words(name: Any) -> str:
+    words = reading.text(name)
+    return words if words.isupper() else words.replace("_", " ")
 
 
 def _spelled(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{reading.text(name)} {_spelled(each)}" for name, each in value.items()) or _NONE
+        return ", ".join(f"{_words(name)} {_spelled(each)}" for name, each in value.items()) or _NONE
     if isinstance(value, list):
         return ", ".join(map(_spelled, value)) or _NONE
     return reading.text(value) or _NONE

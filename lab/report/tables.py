@@ -22,6 +22,7 @@ _COLUMNS: dict[str, Callable[[Trial], str]] = {
     "median": lambda trial: number(trial.pages_s),
     "slowest": lambda trial: number(trial.slowest),
     "fastest": lambda trial: number(trial.fastest),
+    "that count": lambda trial: counted(trial),  # noqa: PLW0108  # defined below
     "workers": lambda trial: number(trial.measure("worker_cpu")),
     "producer": lambda trial: number(trial.measure("producer_cpu")),
     "Redis": lambda trial: number(trial.measure("redis_cpu")),
@@ -36,13 +37,12 @@ _COLUMNS: dict[str, Callable[[Trial], str]] = {
     "fetch": lambda trial: quantiles(trial, "fetch_ms"),
     "wait for parse": lambda trial: quantiles(trial, "parse_wait_ms"),
     "parse": lambda trial: quantiles(trial, "parse_ms"),
-    "counted": lambda trial: counted(trial),  # noqa: PLW0108  # defined below
 }
 
 
 def heads() -> tuple[str, ...]:
     """Return the headings after the way's, the note's at the end."""
-    return (*(name.strip() for name in _COLUMNS), "validity")
+    return (*(name.strip() for name in _COLUMNS), "notes")
 
 
 def tables(trials: list[Trial]) -> list[Cells]:
@@ -69,7 +69,7 @@ def _row(trial: Trial) -> Cells:
         mark=look(trial.pool).mark,
         valid=trial.valid,
         why=trial.why,
-        note=f"valid; failures of a run: {note}" if note else "valid",
+        note=f"failures of a run: {note}" if note else "",
         cells=[cell(trial) for cell in _COLUMNS.values()],
     )
 
@@ -90,8 +90,10 @@ def _run(name: str, place: int, row: dict[str, Any]) -> Cells:
 
 
 def counted(trial: Trial) -> str:
-    """Return how many of the runs count."""
+    """Return how many of the runs count, marked where the trial does not."""
     each = reading.objects(trial.row, "each")
+    if not trial.valid:
+        return "\N{MULTIPLICATION SIGN} invalid"
     if not each:
         return number(trial.measure("runs"))
     return f"{sum(row.get('valid') is not False for row in each)} of {len(each)}"
