@@ -23,8 +23,6 @@ MOST_LANES = 24
 _LANE_IN, _THIN_LANE_IN, _FRAME_IN = 0.3, 0.15, 1.25
 #: Width in inches of a picture that stands alone or on a wide screen.
 _WIDE_IN = 10.5
-#: From so many entries a legend takes two lines: a phone has no room for more beside each other.
-_MOST_BESIDE = 5
 #: Share of a picture's width that can be seen.
 _SEEN = 1 / 3000
 #: From so many lanes they are thin.
@@ -102,7 +100,7 @@ def _svg(part: Shown, name: str, label: str, width: float) -> str:
     with drawing.style():
         figure, (axes,) = drawing.panels([part.height], width=width)
         _draw(axes, part, width)
-        _legend(axes, part)
+        _legend(axes, [part], width)
         return drawing.page_svg(figure, name, label)
 
 
@@ -118,7 +116,7 @@ def write_timelines(result: dict[str, Any], directory: Path) -> list[Path]:
             for axes, part in zip(panels, parts, strict=True):
                 _draw(axes, part, _WIDE_IN)
                 _say(axes, part)
-            _legend(panels[-1], *parts)
+            _legend(panels[-1], parts, _WIDE_IN)
             drawing.entitle(figure, f"What each slot did: {drawing.short(workload)}")
             paths += drawing.write(figure, directory / f"timeline-{drawing.file_name(workload)}")
     return paths
@@ -210,7 +208,7 @@ def _say(axes: Axes, part: Shown) -> None:
     ).set_in_layout(False)  # fmt: skip
 
 
-def _legend(axes: Axes, *parts: Shown) -> None:
+def _legend(axes: Axes, parts: list[Shown], width: float) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Artist] = [
@@ -224,8 +222,9 @@ def _legend(axes: Axes, *parts: Shown) -> None:
         handles.append(_hatched(TURN, TURN_LINE, label))
     if any(map(_stops, parts)):
         handles.append(_hatched(HELD, HELD_LINE, "fetch held up by a parse"))
+    # An entry takes about an inch; what a phone has no room for goes into a second line.
     axes.figure.legend(
-        handles=handles, loc="outside lower left", ncols=len(handles) if len(handles) < _MOST_BESIDE else 3, fontsize=9,
+        handles=handles, loc="outside lower left", ncols=len(handles) if len(handles) < width else 3, fontsize=9,
         handlelength=1.3, handletextpad=0.4, columnspacing=1.1,
     )  # fmt: skip
 
