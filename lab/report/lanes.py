@@ -151,7 +151,7 @@ def _draw_lane(axes: Axes, row: int, lane: Lane, within: Stretch) -> None:
         turns, place, facecolor=TURN.light, edgecolor=TURN_LINE.light, hatch="/////", linewidth=0
     )
     runs = _joined([run for span in parses for run in span.ran], (within[1] - within[0]) * _SEEN)
-    axes.broken_barh(runs, place, facecolor=PARSING.light, edgecolor=PARSING.light, linewidth=0.3)
+    axes.broken_barh(runs, place, facecolor=PARSING.light, edgecolor=PARSING.light, linewidth=0.5)
 
 
 def _joined(runs: list[Stretch], gap: float) -> list[Stretch]:
