@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 #: The default run: for each preset the ways between which a person chooses, `{n}` being the cores.
 DEFAULT: dict[str, tuple[str, ...]] = {
     "lan": ("prefork-{n}", "threads-32", "gevent-100"),
-    "web": ("prefork-{n}", "threads-100", "gevent-100"),
+    "web": ("prefork-{n}", "threads-32", "threads-100", "gevent-100"),
     "heavy": ("prefork-{n}", "threads-32", "gevent-100", "threads-32x{n}", "gevent-100x{n}"),
-    "mixed": ("prefork-{n}", "threads-100", "gevent-100", "gevent-100x{n}", "gevent-100+prefork-{n}"),
+    "mixed": ("prefork-{n}", "threads-32", "gevent-100", "gevent-100x{n}", "gevent-100+prefork-{n}"),
 }
 #: What any other workload is tried with.
 ORDINARY = (

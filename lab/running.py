@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawl import settings
+from lab import guarantees
+from lab.advice import advise
 from lab.conditions import conditions
 from lab.grid import WORKER_COMMAND, Cell, Grid
 from lab.journal import Journal
 from lab.probe import NICENESS
+from lab.schema import KIND, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lab.plan import Plan
-
-#: Version of the result's form; it changes only by adding.
-SCHEMA = 1
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     settings.load()
     about = conditions() | {"rounds": plan.rounds, "niced": {"workers": NICENESS}}
     unchanging = {name: about[name] for name in ("cores", "settings", "versions")}
-    journal = Journal(report, {"schema": SCHEMA, "poolcrawl": settings.VERSION, **unchanging, **plan.row()})
+    journal = Journal(report, {"schema": VERSION, "poolcrawl": settings.VERSION, **unchanging, **plan.row()})
     if len(journal):
         say(f"{report} holds {len(journal)} results of this benchmark: going on from there")
     with directory(keep) as place:
@@ -50,19 +50,19 @@ def run(
             trials = grid.run()
             workloads = grid.workload_rows()
         timelines = _timelines(plan.lanes, place / "lanes", journal, say, command)
-        guarantees = _guarantees(plan.guarantees, place / "guarantees", journal, say)
-    return {
-        "schema": SCHEMA,
+        findings = _guarantees(plan.guarantees, place / "guarantees", journal, say)
+    result: dict[str, Any] = {
+        "schema": VERSION,
         "poolcrawl": settings.VERSION,
-        "kind": "lab",
+        "kind": KIND,
         "conditions": about,
         "workloads": workloads,
         "trials": trials,
         "timelines": timelines,
-        "guarantees": guarantees,
-        "advice": [],
+        "guarantees": findings,
         "marks": [],
     }
+    return result | {"advice": advise(result)}
 
 
 def _timelines(
@@ -77,8 +77,15 @@ def _timelines(
 def _guarantees(
     pools: tuple[str, ...], place: Path, journal: Journal, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    _ = (pools, place, journal, say)
-    return []
+    found: list[dict[str, Any]] = []
+    for pool in pools:
+        name = f"guarantees {pool}"
+        known = journal.get(name, 0)
+        if known is None:
+            known = {"findings": [one.row() for one in guarantees.check((pool,), place, say)]}
+            journal.put(name, 0, known)
+        found += known["findings"]
+    return found
 
 
 @contextmanager

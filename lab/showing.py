@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from crawl import results as crawls
 from crawl import settings
 from crawl.errors import UsageError
 from crawl.records import record_from_json
 from embedded.attachment import reading
+from lab import comparison, files, forecast, guarantees, measure, proof, results, running, table, way
 from lab import plan as plans
-from lab import running, table, way
+from lab.advice import sentences
 from lab.command import DEFAULT_WORKLOADS, LAB_REPEAT
-from lab.grid import Cell
+from lab.grid import Cell, cells
 from lab.workload import PRESETS, Workload
 from worker import pools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rich.console import RenderableType
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Width of tables where there is no terminal: a pipe has none of its own, and a table that is cut cannot be read.
 WIDTH = 110
+#: Pages of a replay, unless asked for otherwise.
+REPLAY_PAGES = 240
 _KNOBS = (
     *("pages", "hosts", "latency_ms", "latency_sigma", "latency_least_ms", "latency_most_ms", "page_kb"),
     *("links", "parse_ms", "errors", "tls", "seed"),
@@ -56,17 +61,67 @@ def print_tables(parts: Iterable[RenderableType], row: dict[str, Any] | None) ->
 
 def bench(options: dict[str, Any]) -> int:
     """Measure what the options ask for and show it; return the exit code."""
-    plan = _plan(options)
+    old = results.read(options["compare"]) if options["compare"] else None
     report: Path | None = options["report"]
-    result = running.run(plan, say, report=report, keep=options["keep"])
-    print_tables(tables(result), result if options["as_json"] else None)
+    if report is not None:
+        files.require()
+    if options["prove"] is not None:
+        return _proof(options)
+    if options["result"] is not None:
+        result = results.read(options["result"])
+    else:
+        result = running.run(_plan(options), say, report=report, keep=options["keep"])
+    row = dict(result)
+    if old is not None:
+        row["compare"] = comparison.compare(old, result)
+    print_tables([*tables(result), *_compared(old, row)], row if options["as_json"] else None)
+    if report is not None:
+        for path in files.write(result, report):
+            say(f"wrote {path}")
     return 0 if all(trial["valid"] for trial in result["trials"]) else 1
 
 
-def tables(result: dict[str, Any]) -> list[RenderableType]:
-    """Return what a person reads of a result."""
-    names = [workload["name"] for workload in result["workloads"]]
-    return [table.of_workload(name, [t for t in result["trials"] if t["workload"] == name]) for name in names]
+def tables(result: dict[str, Any]) -> Iterator[RenderableType]:
+    """Yield what a person reads of a result."""
+    for workload in result["workloads"]:
+        name = workload["name"]
+        yield table.of_workload(name, [t for t in result["trials"] if t["workload"] == name])
+    findings = [guarantees.Finding(**row) for row in result.get("guarantees") or ()]
+    if findings:
+        yield guarantees.of_findings(findings)
+    for line in sentences(result.get("advice") or ()):
+        yield Text(line)
+
+
+def _compared(old: dict[str, Any] | None, row: dict[str, Any]) -> Iterator[RenderableType]:
+    if old is None:
+        return
+    for difference in comparison.differences(old, row):
+        yield Text(f"not the same: {difference.sentence}")
+    yield comparison.table(row["compare"])
+
+
+def _proof(options: dict[str, Any]) -> int:
+    """Judge the advice on drawn workloads; return the exit code."""
+    rounds = options["repeat"] or LAB_REPEAT
+
+    def measured(part: str) -> Callable[[Workload, Sequence[Way]], dict[str, Any]]:
+        def measure_in(workload: Workload, ways: Sequence[Way]) -> dict[str, Any]:
+            report: Path | None = options["report"]
+            place = None if report is None else report / f"{workload.name}-{part}"
+            plan = plans.Plan(tuple(cells((workload,), ways)), rounds)
+            return running.run(plan, say, report=place)
+
+        return measure_in
+
+    cores = measure.cores()
+    drawn = proof.draw(options["prove"])
+    verdicts = proof.prove(drawn, forecast.grid(cores), cores, measured("advice"), measured("grid"))
+    lines = [Text(f"{name}: {verdict.sentence}") for name, verdict in verdicts]
+    summary = proof.summarise([verdict for _, verdict in verdicts])
+    row = {"kind": "proof", "seed": options["prove"], "verdicts": [[n, asdict(v)] for n, v in verdicts]}
+    print_tables([*lines, Text(summary)], row if options["as_json"] else None)
+    return 0 if all(verdict.held for _, verdict in verdicts) else 1
 
 
 def _plan(options: dict[str, Any]) -> Plan:
@@ -102,8 +157,8 @@ def _replayed(crawl: str, knobs: dict[str, Any]) -> Workload:
     with reading(settings.load()) as client:
         name = crawls.resolve(client, crawl)
         records = [record_from_json(line) for _, line in crawls.lines(client, name)]
-    pages = knobs.pop("pages", 300)
-    return replay_workload(f"replay-{name}", records, pages).with_(**knobs)
+    pages = knobs.pop("pages", REPLAY_PAGES)
+    return replay_workload(name, records, pages).with_(**knobs)
 
 
 def _ways(options: dict[str, Any], workload: Workload) -> tuple[Way, ...]:
