@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,13 @@ def bench(options: dict[str, Any]) -> int:
     if report is not None:
         files.require()
     if options["prove"] is not None:
-        return _proof(options)
+        with _told_when_interrupted(report):
+            return _proof(options)
     if options["result"] is not None:
         result = results.read(options["result"])
     else:
-        result = running.run(_plan(options), say, report=report, keep=options["keep"])
+        with _told_when_interrupted(report):
+            result = running.run(_plan(options), say, report=report, keep=options["keep"])
     row = dict(result)
     if old is not None:
         row["compare"] = comparison.compare(old, result)
@@ -79,6 +82,19 @@ def bench(options: dict[str, Any]) -> int:
         for path in files.write(result, report):
             say(f"wrote {path}")
     return 0 if all(trial["valid"] for trial in result["trials"]) else 1
+
+
+@contextmanager
+def _told_when_interrupted(report: Path | None) -> Iterator[None]:
+    """Say what becomes of the runs that were made when somebody ends the benchmark."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if report is None:
+            say("interrupted; nothing was kept (with --report DIR the same command goes on)")
+        else:
+            say(f"interrupted; the runs so far are kept in {report}, and the same command continues there")
+        raise
 
 
 def tables(result: dict[str, Any]) -> Iterator[RenderableType]:

@@ -1,0 +1,91 @@
+"""What the records of a run say: warm-up, stages, failures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from crawl.errors import ViolationError
+from crawl.records import PageRecord
+from lab import readings
+
+
+def _moment(ms: float) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _record(
+    number: int, *, start: float, fetch: float = 100, wait: float = 30, parse: float = 20, **changes
+) -> PageRecord:
+    end = start + fetch
+    values = {
+        "crawl": "c",
+        "url": f"http://a.test/{number}",
+        "via": "link",
+        "parent": None,
+        "depth": 1,
+        "attempts": 1,
+        "outcome": "ok",
+        "started_at": _moment(start),
+        "fetched_at": _moment(end),
+        "parsed_at": _moment(end + wait + parse),
+        "fetch_ms": fetch,
+        "parse_ms": parse,
+        "wait_ms": 7.0,
+    }
+    return PageRecord(**(values | changes))
+
+
+def test_the_warm_up_is_left_out_of_the_rate():
+    """The first tenth of the pages took five seconds, the others a tenth of a second each."""
+    records = [_record(0, start=0), _record(1, start=5000)]
+    records += [_record(number, start=5000 + 100 * (number - 1)) for number in range(2, 20)]
+    found = readings.read(records)
+
+    assert found.records == found.good == 20
+    assert found.steady_pages == 18
+    assert found.steady_s == pytest.approx(1.8)
+    assert found.last - found.first == pytest.approx(6.95)
+
+
+def test_each_stage_has_its_own_time():
+    """The wait for the parse is what lies between fetch and parse."""
+    found = readings.read([_record(number, start=10 * number) for number in range(50)])
+
+    assert found.latency["fetch_ms"] == {"p50": 100, "p95": 100, "p99": 100}
+    assert found.latency["parse_ms"]["p95"] == pytest.approx(20)
+    assert found.latency["parse_wait_ms"]["p50"] == pytest.approx(30, abs=1)
+    assert found.latency["queue_ms"]["p99"] == pytest.approx(7)
+
+
+def test_failures_are_counted_by_reason():
+    """A failed page has its place in the rate and none in the stages."""
+    records = [_record(number, start=number) for number in range(20)]
+    records += [_record(99, start=0, outcome="failed", reason="http", fetch=9000)]
+    found = readings.read(records)
+
+    assert found.failures == {"http": 1}
+    assert (found.records, found.good) == (21, 20)
+    assert found.latency["fetch_ms"]["p99"] == pytest.approx(100)
+
+
+def test_a_crawl_that_asked_for_nothing_is_a_violation():
+    """There is no rate of nothing."""
+    with pytest.raises(ViolationError, match="no record of a page"):
+        readings.read([_record(0, start=0, started_at=None)])
+
+
+def test_quantiles_lie_on_the_line_between_neighbours():
+    """One value is every quantile of itself."""
+    assert readings.quantiles([float(n) for n in range(101)]) == {"p50": 50, "p95": 95, "p99": 99}
+    assert readings.quantiles([4.0]) == {"p50": 4, "p95": 4, "p99": 4}
+    assert readings.quantiles([]) == {"p50": 0, "p95": 0, "p99": 0}
+
+
+def test_the_latency_of_a_trial_is_the_median_of_its_runs():
+    """A run with a hiccup does not shape it."""
+    runs = [{"fetch_ms": {"p50": value}} for value in (10.0, 500.0, 12.0)]
+
+    assert readings.median_latency(runs) == {"fetch_ms": {"p50": 12.0}}
+    assert readings.median_latency([{}]) == {}
