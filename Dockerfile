@@ -10,6 +10,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/poolcrawl/bin/pip install --require-hashes --only-binary :all: -r /src/locks/runtime.txt
 
 
+FROM libraries AS lab-libraries
+COPY locks/lab.txt /src/locks/lab.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/poolcrawl/bin/pip install --require-hashes --only-binary :all: -r /src/locks/lab.txt
+
+
 FROM libraries AS wheel
 WORKDIR /src
 COPY pyproject.toml README.md ./
@@ -25,7 +31,7 @@ COPY poolcrawl poolcrawl
 RUN /opt/poolcrawl/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
 
 
-FROM python:3.13-slim-trixie
+FROM python:3.13-slim-trixie AS app
 LABEL org.opencontainers.image.title="poolcrawl" \
       org.opencontainers.image.description="A distributed web crawler that makes Celery's pools a switch and a measurement" \
       org.opencontainers.image.licenses="MIT"
@@ -45,3 +51,13 @@ USER 10001:10001
 WORKDIR /data
 ENTRYPOINT ["poolcrawl"]
 CMD ["--help"]
+
+
+# With what the lab draws and encrypts with; for the compose profile `lab` only.
+FROM app AS lab
+COPY --from=lab-libraries /opt/poolcrawl /opt/poolcrawl
+ENTRYPOINT ["poolcrawl", "bench"]
+
+
+# What `docker build .` without a target makes.
+FROM app

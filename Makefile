@@ -1,5 +1,6 @@
 # One line per verb; `make` alone lists them. Works with GNU make 3.81 and any POSIX shell.
 #
+# REPORT=DIR  where bench and bench-grid write (default: a new folder of reports/); an interrupted one goes on there
 # PYTHON=/path/to/python  which interpreter makes .venv (default: the newest of those below that runs and fits)
 
 SHELL = /bin/sh
@@ -11,10 +12,11 @@ CANDIDATES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input install
 LOCKED = $(PIP) --require-hashes --only-binary :all:
 UV = uv==0.13.9
+REPORT ?= reports/$(shell date +%Y%m%d-%H%M%S)
 COMPILE = .venv/lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
 
-.PHONY: help demo test check format equal bench bench-peers up up-split down base-images base-images-clean \
+.PHONY: help demo test check format equal bench bench-grid bench-proof ladder bench-peers up up-split down base-images base-images-clean \
 	flower-password lock clean
 
 help:           ## list the verbs
@@ -40,8 +42,17 @@ format: .venv/.stamp ## format the code and mend what ruff can mend
 equal: .venv/.stamp  ## the demo crawl in every pool, batch size and pipeline: one digest
 	@$(BIN)/python tests/equal.py
 
-bench: .venv/.stamp  ## pages per second in every pool, on this machine
-	@$(BIN)/poolcrawl bench
+bench: .venv/.stamp  ## which pool, and why: four workloads in under five minutes, with a report
+	@$(BIN)/poolcrawl bench --report "$(REPORT)"
+
+bench-grid: .venv/.stamp ## the full grid of pools, slots, processes and splits, within an hour
+	@$(BIN)/poolcrawl bench --grid --guarantees --repeat 2 --report "$(REPORT)"
+
+bench-proof: .venv/.stamp ## is the advice right where nobody tuned it? six drawn workloads, about an hour
+	@$(BIN)/poolcrawl bench --prove 1 --repeat 3 --report "$(REPORT)"
+
+ladder: .venv/.stamp ## every way of the concurrency tutorial on the same ten pages
+	@$(BIN)/poolcrawl bench --ladder
 
 bench-peers: .venv/.stamp-bench ## the same, beside Scrapy doing the same work
 	@$(BIN)/poolcrawl bench --peers
