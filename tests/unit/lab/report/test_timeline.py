@@ -82,6 +82,13 @@ def test_the_longest_stop_of_other_slots_is_measured() -> None:
     assert {"w@vm": [(8.0, 20.0)]} == timeline.stops(timeline.read(row))
 
 
+def test_a_step_of_the_parsing_slot_itself_is_no_step_of_another() -> None:
+    """Its own fetch, which a clock lets end within the parse, does not shorten the stop."""
+    row = _timeline(_lane("a", ("fetch", 0, 10), ("parse", 5, 20)), _lane("b", ("fetch", 0, 30)))
+
+    assert {"w@vm": [(5.0, 20.0)]} == timeline.stops(timeline.read(row))
+
+
 def test_slots_of_other_worker_processes_stop_nobody() -> None:
     """A step elsewhere says nothing about this interpreter, and a worker of one slot has nobody to stop."""
     row = _timeline(_lane("a", ("parse", 0, 20)), _lane("b", ("fetch", 0, 8), worker="v@vm"))
