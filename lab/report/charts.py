@@ -276,7 +276,7 @@ CHARTS = (
         "latency",
         "Latency of a page",
         "Mark: half of the pages took at most this long (p50); thick line: up to p95; thin line: up to p99. "
-        "The axis is logarithmic. Of each pool the way with the most pages per second.",
+        "The axis is logarithmic and begins at 0.1 ms. Of each pool the way with the most pages per second.",
         latencies.draw,
         latencies.height,
         latencies.has,

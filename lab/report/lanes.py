@@ -221,7 +221,7 @@ def _legend(axes: Axes, parts: list[Shown], width: float) -> None:
         label = "parse waits its turn"
         handles.append(_hatched(TURN, TURN_LINE, label))
     if any(map(_stops, parts)):
-        handles.append(_hatched(HELD, HELD_LINE, "fetch held up by a parse"))
+        handles.append(_hatched(HELD, HELD_LINE, "fetch cannot go on: a parse runs"))
     # An entry takes about an inch; what a phone has no room for goes into a second line.
     axes.figure.legend(
         handles=handles, loc="outside lower left", ncols=len(handles) if len(handles) < width else 3, fontsize=9,

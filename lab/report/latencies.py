@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: Measure in the result -> its heading.
 _STAGES = {"fetch_ms": "fetch", "parse_wait_ms": "wait for the parse", "parse_ms": "parse"}
-#: Least that is drawn, in milliseconds: a logarithm has no zero.
-_LEAST_MS = 0.01
+#: Least that is drawn, in milliseconds: a logarithm has no zero, and fetches are timed in whole ones.
+_LEAST_MS = 0.1
 _ROW_IN = 0.23
 
 

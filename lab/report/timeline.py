@@ -28,6 +28,8 @@ LITTLE_PARSING = 0.25
 _STOPPED = 0.8
 #: What is shown of a timeline: so many usual parses, or fetches where parsing is little.
 _PARSES, _FETCHES = 40, 6
+#: How many stretches are compared for the one that is shown.
+_TRIED = 200
 #: Least that is shown.
 _LEAST_MS = 20.0
 
@@ -185,14 +187,20 @@ def window_ms(timeline: Timeline) -> float:
 
 
 def window(timeline: Timeline, length: float) -> Stretch:
-    """Return the stretch of this length in which most spans start."""
-    starts = sorted(span.start for lane in timeline.lanes for span in lane.spans)
+    """Return the stretch of this length in which most was parsed, or most began where nothing was."""
+    spans = [span for lane in timeline.lanes for span in lane.spans]
     start, end = timeline.whole
-    if not starts or length >= end - start:
+    if not spans or length >= end - start:
         return start, start + max(length, _LEAST_MS)
-    counts = [bisect_right(starts, at + length) - place for place, at in enumerate(starts)]
-    best = starts[counts.index(max(counts))]
-    begin = max(start, min(best, end - length))
+    parses = timeline.spans("parse")
+    starts = sorted(span.start for span in spans)
+
+    def worth(at: float) -> tuple[float, int]:
+        parsed = sum(max(0.0, min(span.end, at + length) - max(span.start, at)) for span in parses)
+        return round(parsed, 3), bisect_right(starts, at + length) - bisect_left(starts, at)
+
+    begins = [min(at, end - length) for at in starts[:: max(1, len(starts) // _TRIED)]]
+    begin = max(begins, key=worth)
     return begin, begin + length
 
 

@@ -142,6 +142,14 @@ def test_a_picture_shows_the_stretch_with_most_spans() -> None:
     assert (500.0, 520.0) == timeline.window(found, 20.0)
 
 
+def test_a_picture_shows_the_stretch_with_most_parsing() -> None:
+    """Parses under way at the same time are what it is there to show, wherever more spans begin."""
+    fetches = [("fetch", 500 + place, 500.5 + place) for place in range(20)]
+    lanes = [_lane(slot, *fetches, ("parse", 700, 715), ("fetch", 990, 1000)) for slot in "ab"]
+
+    assert (700.0, 720.0) == timeline.window(timeline.read(_timeline(*lanes)), 20.0)
+
+
 def test_the_busiest_lanes_are_kept_in_their_order() -> None:
     """thread-2 comes before thread-10, and the idle one is left out."""
     lanes = [
