@@ -235,3 +235,16 @@ def _progress(stack: Stack) -> float | None:
 
 def _records(stack: Stack) -> list[dict[str, object]]:
     return [json.loads(line) for line in stack.poolcrawl("export").splitlines()]
+
+
+def test_the_lab_runs_in_a_container_of_its_own(stack):
+    """One command measures in there, without a network, and its report is in the volume."""
+    words = ("--workloads", "lan", "--pages", "60", "--ways", "threads-4,gevent-4", "--repeat", "1")
+    done = stack.compose("run", "--rm", "-T", "lab", *words, "--report", "/data/bench", "--json")
+    found = json.loads(done.stdout.splitlines()[-1])
+    reading = ("--no-deps", "--entrypoint", "cat", "lab", "/data/bench/report.html")
+    report = stack.compose("run", "--rm", "-T", *reading).stdout
+
+    assert [trial["valid"] for trial in found["trials"]] == [True, True]
+    assert [timeline["pool"] for timeline in found["timelines"]] == ["threads", "gevent"]
+    assert "<svg" in report
