@@ -42,15 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack():
-    """One project for all tests: its image is built once, its volumes live through the pools."""
+    """One project for all tests: its images are built once, its volumes live through the pools."""
     stack = Stack(project=f"pctest-{uuid.uuid4().hex[:8]}", flower_port=free_port())
     stack.settings["POOLCRAWL_IMAGE"] = f"poolcrawl:{stack.project}"
+    stack.settings["POOLCRAWL_LAB_IMAGE"] = f"poolcrawl-lab:{stack.project}"
     try:
-        stack.compose("build")
+        stack.compose("--profile", "lab", "build")
         yield stack
     finally:
         stack.files = ("docker-compose.yml",)
         stack.down()
-        subprocess.run(
-            ["docker", "image", "rm", stack.settings["POOLCRAWL_IMAGE"]], capture_output=True, check=False
-        )
+        images = [stack.settings["POOLCRAWL_LAB_IMAGE"], stack.settings["POOLCRAWL_IMAGE"]]
+        subprocess.run(["docker", "image", "rm", *images], capture_output=True, check=False)
