@@ -114,7 +114,7 @@ def grid(cores: int) -> tuple[Way, ...]:
     """Return ways from few slots to many in each pool, in one process and in as many as there are cores, and splits."""
     counts = dict.fromkeys((1, cores))
     found = [Way("prefork", slots) for slots in dict.fromkeys((cores, 2 * cores, 8 * cores))]
-    found += [Way("threads", slots, count) for count in counts for slots in (8, 32, 100)]
+    found += [Way("threads", slots, count) for count in counts for slots in (32, 100)]
     found += [Way("gevent", slots, count) for count in counts for slots in (30, 100, 300)]
     found += [Way("solo", 1, cores)]
     splits = (("threads", 32), ("gevent", 100))

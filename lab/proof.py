@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: How far the advised way may stay behind the best of the grid, unless the best's own spread is wider.
 ALLOWED = 0.1
 #: Seconds that a pool of two slots would take for a drawn workload: enough to tell ways apart, cheap enough to repeat.
-TWO_SLOTS_S = 30.0
+TWO_SLOTS_S = 16.0
 #: Ways that the advice is made from: every pool, and a few more of those that should be fast.
 COARSE_WAYS = 8
 #: CPU ms that a page costs a worker beside its parse_ms, roughly.
