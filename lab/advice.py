@@ -53,10 +53,12 @@ def advise(result: Row, goals: Iterable[Goal] = tuple(GOALS.values())) -> list[R
 
 
 def sentences(advice: Iterable[Row]) -> list[str]:
-    """Return the advice for people, one sentence a line."""
+    """Return the advice for people, one sentence a line; why the others lost is told of throughput only."""
     lines = []
     for row in advice:
         lines.append(f"{row['workload']}, {row['goal']}: {row['sentence']}")
+        if row["goal"] != THROUGHPUT.name:
+            continue
         lines += [f"  {loser['sentence']}" for loser in row["losers"]]
         lines += [f"  {bad['way']} does not count: {bad['why']}" for bad in row["invalid"]]
     return lines

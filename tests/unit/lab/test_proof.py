@@ -39,7 +39,7 @@ def test_drawn_workloads_are_sites_that_fit_and_spread_over_the_range():
     assert not {w.name for w in drawn} & PRESETS.keys()
 
 
-def test_a_pool_of_two_slots_takes_about_half_a_minute():
+def test_a_pool_of_two_slots_takes_about_a_quarter_of_a_minute():
     """Shorter runs show the beginning and the end only, longer ones cost too much."""
     drawn = [w for seed in range(50) for w in draw(seed) if proof.FEWEST_PAGES < w.pages < proof.MOST_PAGES]
     seconds = [
@@ -48,7 +48,7 @@ def test_a_pool_of_two_slots_takes_about_half_a_minute():
     ]
 
     assert len(drawn) > 50
-    assert 25 < sorted(seconds)[len(seconds) // 2] < 35
+    assert 13 < sorted(seconds)[len(seconds) // 2] < 20
 
 
 @pytest.mark.parametrize("count", [0, 27])
