@@ -1,9 +1,10 @@
 """Celery as version three: a fetch task per page, with the parse as its callback (`link=`).
 
-Blocks: the workers' slots, on their server; this process only waits for the results. In parallel: what the workers' pool
-can. Callback: a task of its own. The worker that has fetched sends it, *any* worker that serves its queue runs it, in
-any slot, also on another machine; so unlike `add_done_callback` callbacks run side by side, and fetch and parse may have
-workers and pools of their own (split). The body travels in the callback's message, after it was stored as a result.
+Blocks: the workers' slots, on their server; this process only waits for the results. In parallel: what the workers'
+pool can. Callback: a task of its own. The worker that has fetched sends it, *any* worker that serves its queue runs
+it, in any slot, also on another machine; so unlike `add_done_callback` callbacks run side by side, and fetch and
+parse may have workers and pools of their own (split). The body travels in the callback's message, after it was stored
+as a result.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Celery as version one: send a fetch task per page, gather all bodies, parse them here.
 
-Blocks: the workers' slots, on their server; this process, at `join()`, until the slowest page is there. In parallel: the
-fetches, in whatever pool the workers have. The parses run here, one after the other, whatever that pool is. Callback:
-none. Every body goes through Redis twice: as a result, and out of it again.
+Blocks: the workers' slots, on their server; this process, at `join()`, until the slowest page is there. In parallel:
+the fetches, in whatever pool the workers have. The parses run here, one after the other, whatever that pool is.
+Callback: none. Every body goes through Redis twice: as a result, and out of it again.
 """
 
 from __future__ import annotations

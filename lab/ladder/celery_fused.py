@@ -1,8 +1,8 @@
 """Celery as version two: one task per page that fetches and parses.
 
-Blocks: the workers' slots, on their server and on their parse; this process only waits for the results. In parallel: what
-the workers' pool can: processes everything, threads the waiting (parses take turns), gevent the waiting (a parse stops
-all its greenlets). With split workers the one for parsing never gets a message. Callback: none.
+Blocks: the workers' slots, on their server and on their parse; this process only waits for the results. In parallel:
+what the workers' pool can: processes everything, threads the waiting (parses take turns), gevent the waiting (a parse
+stops all its greenlets). With split workers the one for parsing never gets a message. Callback: none.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from lab.ladder.kinds import KINDS, burn, cores
+from lab.ladder.kinds import KINDS, burn
+from lab.measure import cores, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,6 @@ def _seconds(function: Callable[..., Any], *arguments: Any) -> float:
 
 def _bytes() -> int:
     """Return the memory of this process, shared pages by share, and of its children."""
-    from lab.measure import memory
-
     return memory(psutil.Process().pid)
 
 

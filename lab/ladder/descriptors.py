@@ -18,6 +18,8 @@ def raise_limit(needed: int) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
-        message = f"{needed} open files are needed and at most {hard} allowed here; raise it with `ulimit -Hn`"
+        message = (
+            f"{needed} open files are needed and at most {hard} allowed here; raise it with `ulimit -Hn`"
+        )
         raise UsageError(message)
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

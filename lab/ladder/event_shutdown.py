@@ -1,8 +1,8 @@
 """An Event as the end: threads crawl until it is set, finish the page they have, and stop.
 
 Blocks: the crawling threads on their server; the reporting thread in `wait(REPORT_S)`, which is a sleep that `set()`
-ends early; the main thread in `join()`. In parallel: the fetches. Callback: none. A thread cannot be ended from outside,
-so it has to look by itself: here between two pages, never in the middle of one.
+ends early; the main thread in `join()`. In parallel: the fetches. Callback: none. A thread cannot be ended from
+outside, so it has to look by itself: here between two pages, never in the middle of one.
 """
 
 from __future__ import annotations

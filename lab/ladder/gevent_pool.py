@@ -1,8 +1,8 @@
 """Greenlets: many tasks in one thread, switched by gevent whenever one would wait for a socket.
 
-Blocks: nothing while a page is on its way, for the patched socket hands the thread to another greenlet; everything while
-a page is parsed, because a greenlet that computes hands over to nobody. In parallel: the waiting only. Callback: none is
-needed, the code reads as the serial one.
+Blocks: nothing while a page is on its way, for the patched socket hands the thread to another greenlet; everything
+while a page is parsed, because a greenlet that computes hands over to nobody. In parallel: the waiting only.
+Callback: none is needed, the code reads as the serial one.
 """
 
 from __future__ import annotations

@@ -1,32 +1,28 @@
 """The four kinds of concurrency, each doing the same six small things that `lab.ladder.costs` measures.
 
-`create(n)` makes and ends n of them, one after the other; `hold(n)` has n that do nothing while the block runs; `pass_on(n)`
-lets two of them take turns, n times; `burn(n, ms)` parses n times on all cores, if the kind can; `count(n, times)` lets
-n of them raise one number without a lock and returns what whoever started them sees; `gap(ms)` returns the longest pause,
-in seconds, that one of them suffers while its neighbour computes.
+`create(n)` makes and ends n of them, one after the other; `hold(n)` has n that do nothing while the block runs;
+`pass_on(n)` lets two of them take turns, n times; `burn(n, ms)` parses n times on all cores, if the kind can;
+`count(n, times)` lets n of them raise one number without a lock and returns what whoever started them sees; `gap(ms)`
+returns the longest pause, in seconds, that one of them suffers while its neighbour computes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import threading
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lab.measure import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: How often the neighbour wants to run while another one computes, seconds.
 TICK_S = 0.005
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nothing() -> None:
@@ -75,7 +71,7 @@ def _burn_in(pool: Executor, n: int, ms: float) -> None:
 class Processes:
     """Made by the system, each with a memory of its own."""
 
-    how_many = {"create": 30, "hold": 10, "pass_on": 2000}
+    how_many: ClassVar = {"create": 30, "hold": 10, "pass_on": 2000}
 
     def create(self, n: int) -> None:  # noqa: D102  see the module, here and below
         for _ in range(n):
@@ -134,7 +130,7 @@ def _ask(end: Any, times: int) -> None:
 class Threads:
     """Made by the system, sharing the memory of their process and its one interpreter."""
 
-    how_many = {"create": 1000, "hold": 500, "pass_on": 4000}
+    how_many: ClassVar = {"create": 1000, "hold": 500, "pass_on": 4000}
 
     def create(self, n: int) -> None:  # noqa: D102
         for _ in range(n):
@@ -188,7 +184,7 @@ class Threads:
 class Greenlets:
     """Made by gevent inside one thread, which switches where one of them would wait."""
 
-    how_many = {"create": 5000, "hold": 5000, "pass_on": 20000}
+    how_many: ClassVar = {"create": 5000, "hold": 5000, "pass_on": 20000}
 
     def __init__(self) -> None:
         import gevent
@@ -236,7 +232,7 @@ class Greenlets:
 class Coroutines:
     """Made by the interpreter inside one thread, switched by asyncio's loop where they await."""
 
-    how_many = {"create": 5000, "hold": 5000, "pass_on": 20000}
+    how_many: ClassVar = {"create": 5000, "hold": 5000, "pass_on": 20000}
 
     def create(self, n: int) -> None:  # noqa: D102
         async def create() -> None:

@@ -1,4 +1,4 @@
-"""One loop over non-blocking sockets, without a library: the state machine that `select_loop` and `selector_loop` share.
+"""One loop over non-blocking sockets, without a library: the state machine of `select_loop` and `selector_loop`.
 
 They differ only in how they wait: `select` is handed all sockets anew each time and looks at each of them, epoll and
 kqueue keep the list in the kernel and name only the sockets on which something has happened.
@@ -18,7 +18,6 @@ from lab.ladder.pages import Parsed, body_of, parse, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
 
 
 class Waiter(Protocol):
@@ -76,7 +75,8 @@ def crawl(pages: list[str], slots: int, waiter: Waiter, idle: int) -> list[Parse
     quiet = idle_sockets(pages[0], idle)
     for connection in quiet:
         waiter.watch(connection, writing=False)
-    waiting, under_way, results = deque(pages), {}, []
+    waiting, results = deque(pages), list[Parsed]()
+    under_way: dict[socket.socket, Download] = {}
     wakeups, waiting_cpu_s = 0, 0.0
     while waiting or under_way:
         while waiting and len(under_way) < slots:
@@ -86,9 +86,8 @@ def crawl(pages: list[str], slots: int, waiter: Waiter, idle: int) -> list[Parse
         ready = waiter.wait()
         waiting_cpu_s += time.thread_time() - used
         wakeups += 1
-        for connection in ready:
-            if under_way[connection].go_on():
-                results.append(parse(body_of(under_way.pop(connection).received)))
+        done = [connection for connection in ready if under_way[connection].go_on()]
+        results += [parse(body_of(under_way.pop(connection).received)) for connection in done]
     note(wakeups=wakeups, cpu_us_per_wakeup=round(waiting_cpu_s / wakeups * 1e6, 1))
     for connection in quiet:
         waiter.forget(connection)

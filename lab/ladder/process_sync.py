@@ -1,7 +1,8 @@
 """A pool of processes whose tasks are submitted synchronously: `submit(...).result()`.
 
-Blocks: the main process, at `result()`, until this one page is there; only then is the next one submitted. In parallel: nothing,
-however many processes the pool has; it is the serial crawl with a pool's costs on top. Callback: none.
+Blocks: the main process, at `result()`, until this one page is there; only then is the next one submitted. In
+parallel: nothing, however many processes the pool has; it is the serial crawl with a pool's costs on top. Callback:
+none.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from crawl.settings import VERSION
 from lab.ladder.rungs import SLOTS
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Outcome:
     wall_s: float | None = None
     cpu_s: float | None = None
     peak_mb: float | None = None
+    at_once: int | None = None
     notes: dict[str, float | str] = field(default_factory=dict)
     digest: str | None = None
     parsed_in: str | None = None
@@ -37,7 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """A rung's medians. `wall_s` and `cpu_s` are seconds, `peak_mb` MB (10^6) of all its processes."""
+    """A rung's medians. `wall_s` and `cpu_s` are seconds, `peak_mb` MB (10^6) of all its processes.
+
+    `at_once` is the most pages the server was asked for at the same time.
+    """
 
     name: str
     file: str
@@ -51,6 +56,7 @@ class Row:
     slowest_s: float | None
     cpu_s: float | None
     peak_mb: float | None
+    at_once: int | None
     parsed_in: str | None
     digest: str | None
     notes: dict[str, float | str]
@@ -79,6 +85,7 @@ class Row:
             slowest_s=max(walls, default=None),
             cpu_s=median([outcome.cpu_s for outcome in done]),
             peak_mb=median([outcome.peak_mb for outcome in done]),
+            at_once=max((outcome.at_once for outcome in done if outcome.at_once is not None), default=None),
             parsed_in=done[-1].parsed_in if done else None,
             digest=done[-1].digest if done else None,
             notes=done[-1].notes if done else {},
@@ -121,6 +128,8 @@ class Result:
     def row(self) -> dict[str, Any]:
         """Return all of it for JSON."""
         return {
+            "schema": 1,
+            "poolcrawl": VERSION,
             "kind": "ladder",
             "latencies_s": self.waits,
             "parse_ms": self.parse_ms,
@@ -142,7 +151,7 @@ def schedule_s(waits: list[float], slots: int) -> float:
 
 def floor_s(waits: list[float], slots: int) -> float:
     """Return what no order can beat: the longest page, or all the waiting shared out evenly."""
-    return max(max(waits), sum(waits) / slots)
+    return max(*waits, sum(waits) / slots)
 
 
 def median(values: list[float | None] | list[float]) -> float | None:

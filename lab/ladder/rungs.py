@@ -59,10 +59,23 @@ def _pools() -> list[Rung]:
 
 def _callbacks_and_events() -> list[Rung]:
     return [
-        Rung("callback-io", "callback_io", "A callback that waits: callbacks queue up, and set the time", stores=True),
+        Rung(
+            "callback-io",
+            "callback_io",
+            "A callback that waits: callbacks queue up, and set the time",
+            stores=True,
+        ),
         Rung("callback-io-pool", "callback_io_pool", "The cure: a second pool does the waiting", stores=True),
-        Rung("event-flag", "event_flag", "A polled flag: looks for nothing, noticed late", late=True, compared=False),
-        Rung("event-wait", "event_wait", "Event.wait(): no looks, noticed at once", late=True, compared=False),
+        Rung(
+            "event-flag",
+            "event_flag",
+            "A polled flag: looks for nothing, noticed late",
+            late=True,
+            compared=False,
+        ),
+        Rung(
+            "event-wait", "event_wait", "Event.wait(): no looks, noticed at once", late=True, compared=False
+        ),
         Rung(
             "event-timeout",
             "event_timeout",
@@ -115,9 +128,13 @@ def _celery() -> list[Rung]:
     rungs = []
     for crew, parses in crews.items():
         for way, (version, shows) in ways.items():
-            sentence = shows or ("the worker for parsing idles" if (way, crew) == ("fused", "split") else parses)
+            sentence = shows or (
+                "the worker for parsing idles" if (way, crew) == ("fused", "split") else parses
+            )
             needs = "gevent" if crew in ("gevent", "split") else None
-            rung = Rung(f"celery-{way}-{crew}", f"celery_{way}", f"{version}: {sentence}", crew=crew, needs=needs)
+            rung = Rung(
+                f"celery-{way}-{crew}", f"celery_{way}", f"{version}: {sentence}", crew=crew, needs=needs
+            )
             rungs.append(rung)
     return rungs
 

@@ -29,7 +29,7 @@ PARSE_MS = 200.0
 #: How long the store of a result and the coming up of a late server take, seconds.
 STORE_S = 1.0
 LATE_S = 1.0
-#: What a rung gets beyond three times the serial crawl's time before it is given up, seconds; and its server to come up.
+#: Seconds a rung gets beyond three times the serial crawl's time, and a server to come up.
 PATIENCE_S = 60.0
 START_S = 15.0
 GRACE_S = 2.0
@@ -75,18 +75,22 @@ class Stage:
         if rung.needs is not None and importlib.util.find_spec(rung.needs) is None:
             return Outcome(skipped=f"needs the package {rung.needs}")
         self._call(rung.crew)
+        asked = f"http://{LOOPBACK}:{self.port}/peak/0?"
+        pages.fetch(asked)
         found, sampler = self._run(rung.name, rung.module, self._task(rung))
+        peak = int(pages.fetch(asked))
         if "results" not in found:
             return Outcome(**found)
         cpu_s = found["cpu_s"]
         for name in self._crew_pids:
             cpu_s += sampler.cpu_between(name, found["began_at"], found["ended_at"])
-        peak = sum(track.peak_bytes for track in sampler.tracks.values())
+        memory = sum(track.peak_bytes for track in sampler.tracks.values())
         results = [pages.Parsed(*each) for each in found["results"]]
         return Outcome(
             wall_s=found["wall_s"],
             cpu_s=cpu_s,
-            peak_mb=peak / 1e6 if peak else None,
+            peak_mb=memory / 1e6 if memory else None,
+            at_once=None if rung.late else peak,
             notes=found["notes"],
             digest=pages.digest(results),
             parsed_in=parsed_in(results, found["process"], found["main_thread"]),
@@ -121,7 +125,8 @@ class Stage:
             options["store"] = [store] * rung.count
         return {
             "pages": [
-                pages.url(self.port, n, wait_s=w, burn_ms=burn_ms) for n, w in zip(numbers, waits, strict=True)
+                pages.url(self.port, n, wait_s=w, burn_ms=burn_ms)
+                for n, w in zip(numbers, waits, strict=True)
             ],
             "slots": rung.slots,
             "options": options,

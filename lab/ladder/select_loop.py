@@ -9,7 +9,6 @@ takes no descriptor from 1024 on, however many the process may have.
 from __future__ import annotations
 
 import select
-import socket
 from typing import TYPE_CHECKING
 
 from crawl.errors import UsageError
@@ -18,6 +17,8 @@ from lab.ladder.fresh import main
 from lab.ladder.loop import crawl
 
 if TYPE_CHECKING:
+    import socket
+
     from lab.ladder.pages import Parsed
 
 

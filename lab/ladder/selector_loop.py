@@ -1,20 +1,21 @@
 """Many sockets in one thread with the platform's best selector: epoll on Linux, kqueue on macOS and BSD.
 
 Blocks: the loop, in the selector, until any socket can go on; no socket ever blocks. In parallel: the waiting only, a
-parse stops the loop. Callback: none here; the kernel notes by itself which registered socket has become ready, and hands
-over only those, so idle connections cost memory but no time.
+parse stops the loop. Callback: none here; the kernel notes by itself which registered socket has become ready, and
+hands over only those, so idle connections cost memory but no time.
 """
 
 from __future__ import annotations
 
 import selectors
-import socket
 from typing import TYPE_CHECKING
 
 from lab.ladder.fresh import main, note
 from lab.ladder.loop import crawl
 
 if TYPE_CHECKING:
+    import socket
+
     from lab.ladder.pages import Parsed
 
 

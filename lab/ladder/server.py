@@ -1,7 +1,8 @@
 """The server of the ladder's pages: `python -m lab.ladder.server PORT [AFTER_S]`, in a process of its own.
 
-Answers `/page/N` and `/store/N` after the `wait` of the URL. It listens only AFTER_S seconds after its start, for the
-rungs that wait for a server to come up.
+Answers `/page/N` and `/store/N` after the `wait` of the URL, and `/peak/0` with the most pages that were asked for at
+once since the last such question: the proof that a rung overlaps its waiting, or does not. It listens only AFTER_S
+seconds after its start, for the rungs that wait for a server to come up.
 """
 
 from __future__ import annotations
@@ -25,15 +26,48 @@ if TYPE_CHECKING:
 IDLE = 1000
 
 
+class Asked:
+    """How many pages are being asked for now, and at most."""
+
+    now = 0
+    peak = 0
+
+
+async def page(number: int, wait_s: float, burn_ms: float) -> str:
+    """Return a page after a while."""
+    Asked.now += 1
+    Asked.peak = max(Asked.peak, Asked.now)
+    try:
+        await asyncio.sleep(wait_s)
+    finally:
+        Asked.now -= 1
+    return body(number, burn_ms)
+
+
+async def store(wait_s: float) -> str:
+    """Say after a while that something was stored."""
+    await asyncio.sleep(wait_s)
+    return "stored\n"
+
+
+def peak() -> str:
+    """Return the most pages at once, and begin anew."""
+    found, Asked.peak = Asked.peak, Asked.now
+    return str(found)
+
+
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read one request, wait as long as its URL says, answer, close. A connection that asks nothing is left open."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         target = urlsplit(head.split(b" ", 2)[1].decode())
         query = {name: values[0] for name, values in parse_qs(target.query).items()}
-        await asyncio.sleep(float(query.get("wait", 0)))
+        wait_s, burn_ms = float(query.get("wait", 0)), float(query.get("burn", 0))
         kind, number = target.path.strip("/").split("/")
-        text = body(int(number), float(query.get("burn", 0))) if kind == "page" else "stored\n"
+        if kind == "page":
+            text = await page(int(number), wait_s, burn_ms)
+        else:
+            text = await store(wait_s) if kind == "store" else peak()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n")
         writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(text), text.encode()))
         await writer.drain()

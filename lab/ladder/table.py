@@ -41,7 +41,13 @@ def of_rungs(result: Result) -> Table:
     table.add_column("parsed in")
     table.add_column("what it shows")
     for row in result.rows:
-        figures = (number(row.wall_s, 2), number(result.times(row), 2), number(row.cpu_s, 2), number(row.peak_mb))
+        figures = (
+            number(row.wall_s, 2),
+            number(result.times(row), 2),
+            number(row.cpu_s, 2),
+            number(row.peak_mb),
+            number(row.at_once),
+        )
         style = "bold red" if row.invalid else None
         table.add_row(row.name, *figures, row.parsed_in or "-", _shown(row), style=style)
     return table

@@ -1,8 +1,8 @@
 """Version one with threads: submit every fetch, collect all bodies, then parse them in the main thread.
 
-Blocks: the pool's threads, each on its server (a thread that waits for the network lets go of the interpreter); then the
-main thread, at the end of the pool. In parallel: the fetches. The parses run one after the other in the main thread, and
-none begins before the last fetch has ended. Callback: none.
+Blocks: the pool's threads, each on its server (a thread that waits for the network lets go of the interpreter); then
+the main thread, at the end of the pool. In parallel: the fetches. The parses run one after the other in the main
+thread, and none begins before the last fetch has ended. Callback: none.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Twenty-three tasks on five threads: a pool takes more than it has slots, and works it off.
 
-Blocks: `shutdown(wait=True)`, until the last of the 23 has ended; submitting never does. In parallel: five tasks, whoever
-is free takes the next one; five threads wait well together, and parse one at a time. Callback: none.
-But for the class, this is `process_tasks`: both pools have the same methods.
+Blocks: `shutdown(wait=True)`, until the last of the 23 has ended; submitting never does. In parallel: five tasks,
+whoever is free takes the next one; five threads wait well together, and parse one at a time. Callback: none. But for
+the class, this is `process_tasks`: both pools have the same methods.
 """
 
 from __future__ import annotations

@@ -100,6 +100,8 @@ def _await(address: str, children: list[Child], name: str) -> None:
         dead = [child for child in children if not child.alive()]
         if dead or time.monotonic() > deadline:
             said = (dead or children)[0].last_line() or "nothing"
-            message = f"the workers of {name} are not there after {READY_S:.0f} s or have ended; they said: {said}"
+            message = (
+                f"the workers of {name} are not there after {READY_S:.0f} s or have ended; they said: {said}"
+            )
             raise UnavailableError(message)
     app.close()
