@@ -2,7 +2,8 @@
 
 Blocks: each crawling thread, for at most PATIENCE_S at a time. In between it can say that it still waits, or give up: a
 gun that is never fired (the server does not come up at all) would hold a plain `wait()` for ever. The answer has to be
-looked at: going on after a timeout as if the server were up is the usual mistake. Callback: none.
+looked at: going on after a timeout as if the server were up is the usual mistake. In parallel: the fetches, from the
+gun on. Callback: none.
 """
 
 from __future__ import annotations

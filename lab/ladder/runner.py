@@ -77,7 +77,7 @@ class Stage:
         self._call(rung.crew)
         asked = f"http://{LOOPBACK}:{self.port}/peak/0?"
         pages.fetch(asked)
-        found, sampler = self._run(rung.name, rung.module, self._task(rung))
+        found, sampler = self._run(rung.name, rung.module, self.task_of(rung))
         peak = int(pages.fetch(asked))
         if "results" not in found:
             return Outcome(**found)
@@ -111,7 +111,8 @@ class Stage:
             rows.append(found)
         return rows
 
-    def _task(self, rung: Rung) -> dict[str, Any]:
+    def task_of(self, rung: Rung) -> dict[str, Any]:
+        """Return what a rung is asked to do."""
         scale, burn_ms = (0.0, 0.0) if rung.instant else (self.scale, self.parse_ms)
         numbers = [number % pages.COUNT for number in range(rung.count)]
         waits = [0.0 if rung.instant else self.waits[number] for number in numbers]
