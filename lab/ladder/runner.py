@@ -57,9 +57,9 @@ class Stage:
             self._directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ladder-")))
             self._watches = self._stack.enter_context(_pipe())
             self.port = free_port()
-            site = self._child("pages", "server", str(self.port))
-            self._stack.enter_context(_running(site))
-            _await(self.port, site)
+            self._site = self._child("pages", "server", str(self.port))
+            self._stack.enter_context(_running(self._site))
+            _await(self.port, self._site)
             self._stack = self._stack.pop_all()
         return self
 
@@ -75,10 +75,9 @@ class Stage:
         if rung.needs is not None and importlib.util.find_spec(rung.needs) is None:
             return Outcome(skipped=f"needs the package {rung.needs}")
         self._call(rung.crew)
-        asked = f"http://{LOOPBACK}:{self.port}/peak/0?"
-        pages.fetch(asked)
+        self._peak()
         found, sampler = self._run(rung.name, rung.module, self.task_of(rung))
-        peak = int(pages.fetch(asked))
+        peak = self._peak()
         if "results" not in found:
             return Outcome(**found)
         cpu_s = found["cpu_s"]
@@ -132,6 +131,15 @@ class Stage:
             "slots": rung.slots,
             "options": options,
         }
+
+    def _peak(self) -> int:
+        """Return how many pages the server was asked for at once, at most, since this was called last."""
+        try:
+            return int(pages.fetch(f"http://{LOOPBACK}:{self.port}/peak/0?"))
+        except OSError as error:
+            said = self._site.last_line() or error
+            message = f"the page server has ended or does not answer; it said: {said}"
+            raise UnavailableError(message) from None
 
     def _call(self, crew: str | None) -> None:
         """Have exactly the workers of this crew up."""

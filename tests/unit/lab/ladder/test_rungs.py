@@ -81,6 +81,33 @@ def test_the_documents_lead_to_the_ladder(document):
     assert {name for name in needed if name not in text} == set()
 
 
+#: The tutorial's headings, as it writes them.
+HEADINGS = (
+    *("简单方便的“池”", "进程池", "线程池", "异步，同步、阻塞、非阻塞", "阻塞、非阻塞", "异步，同步"),  # noqa: RUF001
+    *(
+        "异步 + 调用机制",
+        "版本一",
+        "版本二",
+        "版本三",
+        "事件",
+        "协程",
+        "`gevent`",
+        "`asyncio`",
+        "io多路复用",
+        "小结",
+    ),
+)
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_every_heading_of_the_tutorial_is_mapped_to_its_file(heading):
+    """Whoever comes from the tutorial looks there first."""
+    lines = (ROOT / "docs/ladder.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+
+    assert [row[0] for row in rows if len(row) == 3 and row[1].startswith(heading)] != []
+
+
 def test_the_document_has_a_line_for_every_rung():
     """The table of results is of the whole ladder."""
     rows = re.findall(
