@@ -17,9 +17,10 @@ def raise_limit(needed: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        message = (
-            f"{needed} open files are needed and at most {hard} allowed here; raise it with `ulimit -Hn`"
-        )
-        raise UsageError(message)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError):
+        # Above the hard limit; macOS has a lower one of its own, which it does not tell.
+        most = soft if hard == resource.RLIM_INFINITY else hard
+        message = f"{needed} open files are needed and at most {most} allowed here; raise it with `ulimit -n`"
+        raise UsageError(message) from None

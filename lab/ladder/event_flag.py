@@ -29,9 +29,8 @@ class Flag:
 def fetch_when_up(page: str, flag: Flag) -> tuple[Parsed, float]:
     """Poll the flag, then do the page; return also when this thread saw the flag."""
     while not flag.up:
-        flag.looks += (
-            1  # Two threads may both read the same number: without a lock this count is a little short.
-        )
+        # Two threads may both read the same number: without a lock this count can be a little short.
+        flag.looks += 1
         time.sleep(NAP_S)
     seen_at = time.perf_counter()
     return parse(fetch(page)), seen_at
@@ -46,9 +45,8 @@ def run(pages: list[str], slots: int, after_s: float) -> list[Parsed]:
             time.sleep(0.01)
         flag.raised_at, flag.up = time.perf_counter(), True
         done = [task.result() for task in tasks]
-    note(
-        looks=flag.looks, noticed_ms=round((max(seen for _, seen in done[:slots]) - flag.raised_at) * 1000, 1)
-    )
+    noticed_s = max(seen_at for _, seen_at in done[:slots]) - flag.raised_at
+    note(looks=flag.looks, noticed_ms=round(noticed_s * 1000, 1))
     return [found for found, _ in done]
 
 

@@ -33,7 +33,8 @@ def run(pages: list[str], slots: int, after_s: float) -> list[Parsed]:
         fired_at = time.perf_counter()
         up.set()
         done = [task.result() for task in tasks]
-    note(looks=0, noticed_ms=round((max(heard for _, heard in done[:slots]) - fired_at) * 1000, 1))
+    noticed_s = max(heard_at for _, heard_at in done[:slots]) - fired_at
+    note(looks=0, noticed_ms=round(noticed_s * 1000, 1))
     return [found for found, _ in done]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from gevent import monkey
 
-monkey.patch_all()  # Before anything else takes hold of the blocking socket: no rung shares its process, hence.
+# Before anything else takes hold of the blocking socket; the reason why every rung has a process of its own.
+monkey.patch_all()
 
 from gevent.pool import Pool  # noqa: E402
 

@@ -36,7 +36,7 @@ def of_rungs(result: Result) -> Table:
     )
     table = _table(title)
     table.add_column("rung", no_wrap=True)
-    for head in ("wall s", "x serial", "CPU s", "MB"):
+    for head in ("wall s", "x serial", "CPU s", "MB", "at once"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("parsed in")
     table.add_column("what it shows")
