@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -96,7 +97,8 @@ def test_the_table_shows_every_rung_and_marks_the_invalid():
     console.print(table.of_rungs(_result(*rows)))
     text = console.export_text()
 
-    assert "serial" in text
+    assert "parsed in" in text
+    assert re.search(r"^serial +20\.00 +1\.00 +2\.00 +20 +- +main thread", text, re.MULTILINE)
     assert "INVALID: digest x instead of d" in text
     assert "skipped: no gevent" in text
 
