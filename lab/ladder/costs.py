@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Parses of the speed-up on many cores, and CPU of each, milliseconds.
 BURNS, BURN_MS = 10, 50.0
+#: How often what takes time is tried.
+TRIES = 3
 #: Those that raise one number, and how often each does.
 COUNTERS, TIMES = 4, 1_000_000
 #: How long the neighbour computes, milliseconds.
@@ -30,9 +32,13 @@ GAP_MS = 300.0
 
 
 def _seconds(function: Callable[..., Any], *arguments: Any) -> float:
-    began = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - began
+    """Return what a call takes, the best of a few: anything else on the machine can only slow one down."""
+    taken = []
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        function(*arguments)
+        taken.append(time.perf_counter() - began)
+    return min(taken)
 
 
 def _bytes() -> int:
@@ -60,9 +66,7 @@ def measure(name: str) -> dict[str, Any]:
     many = kind.how_many
     kind.create(3)
     kb = _held_bytes(kind) / 1000
-    # The best of a few: anything else on the machine can only slow a run down.
-    one_core = min(_seconds(_burn_here) for _ in range(3))
-    all_cores = min(_seconds(kind.burn, BURNS, BURN_MS) for _ in range(3))
+    one_core, all_cores = _seconds(_burn_here), _seconds(kind.burn, BURNS, BURN_MS)
     return {
         "kind": name,
         "create_us": round(_seconds(kind.create, many["create"]) / many["create"] * 1e6, 1),
