@@ -44,6 +44,8 @@ _OF_LAB = (
     *("latency_ms", "latency_sigma", "latency_least_ms", "latency_most_ms", "hosts", "page_kb", "links"),
     *("parse_ms", "errors", "tls", "seed"),
 )
+#: Options of the ladder; no other one means anything there.
+_OF_LADDER = ("ladder", "only", "parse_ms", "repeat", "as_json")
 
 
 class Words(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest releases
@@ -139,6 +141,7 @@ def _lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "poolcrawl bench --latency-ms 80 --parse-ms 5 --hosts 20\n\n"
     "poolcrawl bench --replay mycrawl --compare old/result.json\n\n"
     "poolcrawl bench --pools threads,gevent --pages 2000 --repeat 3\n\n"
+    "poolcrawl bench --ladder --only process-callback\n\n"
     "With Scrapy beside it, and the marks: make bench-peers"
 )
 @_lab_options
@@ -165,6 +168,10 @@ def _lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="LIST",
     help="Compare pipelines instead, two worker processes each, on one host without latency.",
 )
+@click.option(
+    "--ladder", is_flag=True, help="Climb the ladder instead: ten slow pages in every way there is."
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only this rung of the ladder; may be repeated.")
 @click.option("--peers", is_flag=True, help="The same beside Scrapy in the same rounds, and check the marks.")
 @click.option(
     "--report",
@@ -203,6 +210,12 @@ def bench(**options: Any) -> int:
     if keep is not None and keep.exists() and any(keep.iterdir()):
         message = f"--keep: {keep} is not empty; give a new directory"
         raise click.UsageError(message)
+    if options["ladder"] or options["only"]:
+        _refuse(options, tuple(name for name in options if name not in _OF_LADDER), "--ladder")
+        from lab.ladder import showing as ladder
+
+        few = (options["only"], options["parse_ms"], options["repeat"], options["as_json"])
+        return ladder.bench(*few)
     if any(options[name] for name in _OF_PIPELINES):
         _refuse(options, _OF_LAB, "--peers" if options["peers"] else "--pipelines")
         return _pipelines(options)
@@ -215,7 +228,7 @@ def bench(**options: Any) -> int:
 def _refuse(options: dict[str, Any], names: tuple[str, ...], beside: str) -> None:
     """Raise UsageError for the first option that means nothing beside another one."""
     for name in names:
-        if options[name] not in (None, False):
+        if options[name] not in (None, False, ()):
             message = f"--{name.replace('_', '-')} means nothing beside {beside}; leave out one of them"
             raise click.UsageError(message)
 
