@@ -44,6 +44,27 @@ _OF_LAB = (
     *("latency_ms", "latency_sigma", "latency_least_ms", "latency_most_ms", "hosts", "page_kb", "links"),
     *("parse_ms", "errors", "tls", "seed"),
 )
+#: Options that say by themselves what is measured, and what else goes with each of them.
+_ALONE = {
+    "result": ("result", "report", "compare", "as_json"),
+    "prove": ("prove", "report", "repeat", "as_json"),
+    "replay": (
+        *(
+            "replay",
+            "ways",
+            "grid",
+            "pools",
+            "concurrency",
+            "pages",
+            "hosts",
+            "seed",
+            "errors",
+            "tls",
+            "repeat",
+        ),
+        *("report", "compare", "as_json", "keep", "guarantees", "timelines"),
+    ),
+}
 #: Options of the ladder; no other one means anything there.
 _OF_LADDER = ("ladder", "only", "parse_ms", "repeat", "as_json")
 
@@ -219,6 +240,9 @@ def bench(**options: Any) -> int:
     if any(options[name] for name in _OF_PIPELINES):
         _refuse(options, _OF_LAB, "--peers" if options["peers"] else "--pipelines")
         return _pipelines(options)
+    for alone, beside in _ALONE.items():
+        if options[alone] is not None:
+            _refuse(options, tuple(name for name in options if name not in beside), f"--{alone}")
     # The command line reads this module for every verb; the lab's own imports wait until it is used.
     from lab import showing
 
