@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 #: Seconds between two readings of CPU, and between two of memory (a PSS reading costs the kernel a page walk).
-CPU_EVERY_S = 0.5
+CPU_EVERY_S = 0.2
 MEMORY_EVERY_S = 1.0
 
 #: What `memory` counts on this system.

@@ -119,7 +119,7 @@ class Stage:
         if rung.idle is not None:
             options["idle"] = rung.idle
         if rung.late:
-            options["after_s"] = LATE_S * scale
+            options["after_s"] = max(LATE_S * scale, LEAST_LATE_S)
         if rung.stores:
             store = pages.url(self.port, 0, wait_s=STORE_S * scale, burn_ms=0).replace("/page/", "/store/")
             options["store"] = [store] * rung.count
