@@ -29,6 +29,8 @@ PARSE_MS = 200.0
 #: How long the store of a result and the coming up of a late server take, seconds.
 STORE_S = 1.0
 LATE_S = 1.0
+#: The latter however short all waits are made: several times one patient wait.
+LEAST_LATE_S = 0.4
 #: Seconds a rung gets beyond three times the serial crawl's time, and a server to come up.
 PATIENCE_S = 60.0
 START_S = 15.0

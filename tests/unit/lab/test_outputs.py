@@ -14,6 +14,7 @@ from lab import comparison
 from lab.markdown import to_markdown
 from lab.sheet import COLUMNS, to_csv
 from lab.way import Way
+from lab.workload import PRESETS
 
 GEVENT = Way("gevent", 100)
 THREADS = Way("threads", 32)
@@ -146,7 +147,7 @@ def test_another_machine_or_site_is_pointed_out():
     assert [
         "cores: 2 -> 8",
         "settings CRAWL_BATCH: none -> 1",
-        f"workload web pages: {PRESETS["'web'"].pages} -> 999",
+        f"workload web pages: {PRESETS['web'].pages} -> 999",
     ] == [difference.sentence for difference in comparison.differences(old, new)]
     assert "other workload" == _verdicts(old, new)["web/gevent-100"]
     assert "no difference" == _verdicts(old, new)["heavy/gevent-100+prefork-2"]
