@@ -23,7 +23,7 @@ CELERY = (sys.executable, "-P", "-m", "celery", "--app", "worker.app:app", "work
 #: How long one page takes, and how many hosts there are: enough to see four slots work at the same time.
 PAGE_S = 0.6
 HOSTS = 12
-SLOTS = {"prefork": 4, "threads": 4, "gevent": 4, "solo": 1}
+SLOTS = {"prefork": 4, "threads": 4, "gevent": 4, "asyncio": 4, "solo": 1}
 
 
 @pytest.fixture
@@ -134,6 +134,8 @@ def test_slots_have_names_of_their_own(slow_crawls, pool):
         ((), {"CRAWL_POOL": "gevent", "CELERY_WORKER_POOL": "gevent"}),
         (("--pool", "threads"), {"CRAWL_POOL": "gevent"}),
         (("--pool", "gevent"), {"CRAWL_POOL": "prefork"}),
+        (("--pool", "custom"), {"CRAWL_POOL": "asyncio"}),
+        (("--pool", "threads"), {"CRAWL_POOL": "asyncio"}),
         ((), {"CRAWL_POOL": "threads"}),
     ],
     ids=[
@@ -142,6 +144,8 @@ def test_slots_have_names_of_their_own(slow_crawls, pool):
         "CELERY_WORKER_POOL",
         "threads as gevent",
         "gevent as prefork",
+        "custom without our class",
+        "threads as asyncio",
         "default",
     ],
 )
