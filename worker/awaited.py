@@ -43,6 +43,14 @@ class AwaitedRedis(redis.Redis):
             return super().execute_command(*args, **options)
         return slot.wait(self.awaited.execute_command(*args, **options))
 
+    def close(self) -> None:
+        """Close what is open; the awaited connections only when called in a slot."""
+        slot = coroutines.current()
+        if slot is not None:
+            slot.wait(self.awaited.aclose(close_connection_pool=True))
+        super().close()
+        self.connection_pool.disconnect()
+
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> _Pipeline:
         """Return a pipeline of this client."""
         made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

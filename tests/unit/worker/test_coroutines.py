@@ -108,6 +108,7 @@ def test_never_more_calls_run_than_there_are_slots(loop):
 
     for future in [loop.submit(lambda n=n: call(n)) for n in range(9)]:
         future.result(5)
+    loop.stop()
 
     assert most == 3
     assert order == sorted(order)
