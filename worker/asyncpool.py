@@ -7,15 +7,14 @@ pool the consumer stays in the main thread; the tasks, and all that Celery does 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from weakref import WeakValueDictionary
 
 from celery.concurrency.base import BasePool, apply_target
 
-from worker.coroutines import Loop
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from worker.coroutines import Call, Loop
 
 
 class TaskPool(BasePool):
@@ -29,6 +28,9 @@ class TaskPool(BasePool):
         """Start the loop's thread."""
         self.loop = Loop(self.limit)
         self.loop.start()
+        #: What is under way, by the number that stands in for a process id.
+        self._calls: WeakValueDictionary[int, Call[Any]] = WeakValueDictionary()
+        self._numbers = itertools.count(1)
         # Celery's tracer sends a task's callback from within its slot, by kombu, which can only block.
         self.app.send_task = self.loop.elsewhere(self.app.send_task)
 
@@ -48,12 +50,22 @@ class TaskPool(BasePool):
         callback: Any = None,
         accept_callback: Any = None,
         **_: Any,
-    ) -> Future[Any]:
+    ) -> Call[Any]:
         """Run a task's target as soon as there is a slot; Celery calls this in the main thread."""
+        number = next(self._numbers)
         # To Celery any other end than an Exception is a lost worker; a slot that is cancelled just ends.
         cut = (asyncio.CancelledError,)
-        call = partial(apply_target, target, args, kwargs, callback, accept_callback, propagate=cut)
-        return self.loop.submit(call)
+        call = partial(
+            apply_target, target, args, kwargs, callback, accept_callback, pid=number, propagate=cut
+        )
+        self._calls[number] = submitted = self.loop.submit(call)
+        return submitted
+
+    def terminate_job(self, pid: int, signal: Any = None) -> None:
+        """End one task where it waits; Celery asks for it on a cold shutdown, and when one is revoked."""
+        call = self._calls.get(pid)
+        if call is not None:
+            call.terminate(signal)
 
     def _get_info(self) -> dict[str, Any]:
         return {**super()._get_info(), "running": self.loop.running}

@@ -30,7 +30,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: Threads for calls that can only block (sending a message); fewer than the broker's connections, so none is missing.
-HELPERS = 8
+SENDERS = 8
 
 
 class CoroutineSlot(greenlet):
@@ -101,14 +101,45 @@ async def run(call: Callable[[], T]) -> T:
     return result
 
 
+class Call(Future[T]):
+    """A call given to a loop, and what it comes to."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], T]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._call = call
+        self.task: asyncio.Task[None] | None = None
+
+    def terminate(self, signal: object = None) -> None:  # noqa: ARG002 - Celery names one
+        """End it where it waits, or before it begins; from any thread."""
+        self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if self.task is None:
+            self.cancel()
+        else:
+            self.task.cancel()
+
+    async def run(self) -> None:
+        """Run it; nothing it raises may reach the loop, which SystemExit would end."""
+        try:
+            result = await run(self._call)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                log.error("a slot ended with %r", error, exc_info=error)
+            self.set_exception(error)
+        else:
+            self.set_result(result)
+
+
 class Loop:
     """One event loop in a thread of its own, on which at most `limit` calls run at once; the others wait in order."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._waiting: deque[Call[Any]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._helpers = ThreadPoolExecutor(HELPERS, "helper")
+        self._senders = ThreadPoolExecutor(SENDERS, "sender")
         self._thread = threading.Thread(target=self._run, name="coroutines", daemon=True)
         self._started = threading.Event()
         self._ending = False
@@ -118,21 +149,21 @@ class Loop:
         self._thread.start()
         self._started.wait()
 
-    def submit(self, call: Callable[[], T]) -> Future[T]:
+    def submit(self, call: Callable[[], T]) -> Call[T]:
         """Run a call as soon as there is a slot for it; from any thread."""
-        future: Future[T] = Future()
-        self._loop.call_soon_threadsafe(self._take, future, call)
-        return future
+        submitted = Call(self._loop, call)
+        self._loop.call_soon_threadsafe(self._take, submitted)
+        return submitted
 
     def elsewhere(self, call: Callable[..., T]) -> Callable[..., T]:
-        """Return a call that, made in a slot, blocks a helper thread instead of this loop."""
+        """Return a call that, made in a slot, blocks a thread of senders instead of this loop."""
 
         def _call(*args: Any, **kwargs: Any) -> T:
             slot = current()
             if slot is None:
                 return call(*args, **kwargs)
             bound = functools.partial(contextvars.copy_context().run, call, *args, **kwargs)
-            return slot.wait(slot.loop.run_in_executor(self._helpers, bound))
+            return slot.wait(slot.loop.run_in_executor(self._senders, bound))
 
         return _call
 
@@ -153,7 +184,7 @@ class Loop:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._finish, cancel)
             self._thread.join()
-        self._helpers.shutdown(wait=False, cancel_futures=True)
+        self._senders.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -165,30 +196,33 @@ class Loop:
         # What still runs afterwards is cancelled by asyncio.run.
         await self._over.wait()
 
-    def _take(self, future: Future[Any], call: Callable[[], Any]) -> None:
+    def _take(self, call: Call[Any]) -> None:
         if self._ending:
-            future.cancel()
+            call.cancel()
             return
-        self._waiting.append((future, call))
+        self._waiting.append(call)
         self._fill()
 
     def _fill(self) -> None:
         while self._waiting and len(self._tasks) < self.limit:
-            future, call = self._waiting.popleft()
-            if future.set_running_or_notify_cancel():
-                task = self._loop.create_task(_settled(future, call))
-                self._tasks.add(task)
-                task.add_done_callback(self._leave)
+            call = self._waiting.popleft()
+            if call.set_running_or_notify_cancel():
+                call.task = self._loop.create_task(call.run())
+                self._tasks.add(call.task)
+                call.task.add_done_callback(functools.partial(self._leave, call))
 
-    def _leave(self, task: asyncio.Task[None]) -> None:
+    def _leave(self, call: Call[Any], task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if not call.done():
+            # Cancelled before its first step.
+            call.set_exception(asyncio.CancelledError())
         self._fill()
         self._finish_if_empty()
 
     def _finish(self, cancel: bool) -> None:
         self._ending = True
         while self._waiting:
-            self._waiting.popleft()[0].cancel()
+            self._waiting.popleft().cancel()
         if cancel:
             self._over.set()
         self._finish_if_empty()
@@ -196,15 +230,3 @@ class Loop:
     def _finish_if_empty(self) -> None:
         if self._ending and not self._tasks:
             self._over.set()
-
-
-async def _settled(future: Future[Any], call: Callable[[], Any]) -> None:
-    """Run a call and settle its future; nothing it raises may reach the loop, which SystemExit would end."""
-    try:
-        result = await run(call)
-    except BaseException as error:
-        if isinstance(error, Exception):
-            log.error("a slot ended with %r", error, exc_info=error)
-        future.set_exception(error)
-    else:
-        future.set_result(result)

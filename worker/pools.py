@@ -77,6 +77,8 @@ class Pool:
     needs: str | None
     #: Returns one sentence when a worker of this pool must not run as it is, else None.
     fault: Callable[[], str | None]
+    #: What to do where that package is missing.
+    remedy: str = "install it with `pip install -r locks/runtime.txt`"
     #: Variables that Celery needs to find the pool; it gets no other CELERY_ variable.
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Makes the Redis client of the slots, from an address and the most connections.
@@ -132,6 +134,7 @@ TABLE: dict[str, Pool] = {
             slot="greenlet",
             needs="gevent",
             fault=_gevent_is_patched,
+            remedy="it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool",
         ),
         Pool(
             name="asyncio",
@@ -163,10 +166,7 @@ TABLE: dict[str, Pool] = {
 def check_installed(pool: Pool) -> None:
     """Raise SettingError when a pool's package is missing, with the remedy."""
     if pool.needs and importlib.util.find_spec(pool.needs) is None:
-        message = (
-            f"CRAWL_POOL={pool.name} needs the package {pool.needs}, which is not installed here "
-            "(it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool)"
-        )
+        message = f"CRAWL_POOL={pool.name} needs the package {pool.needs}, which is not installed here ({pool.remedy})"
         raise SettingError(message)
 
 

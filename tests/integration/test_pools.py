@@ -20,6 +20,8 @@ from producer import fleet
 pytestmark = pytest.mark.slow
 
 CELERY = (sys.executable, "-P", "-m", "celery", "--app", "worker.app:app", "worker", "--loglevel", "WARNING")
+#: Classes that Celery may be given as its custom pool.
+THREADS, COROUTINES = "celery.concurrency.thread:TaskPool", "worker.asyncpool:TaskPool"
 #: How long one page takes, and how many hosts there are: enough to see four slots work at the same time.
 PAGE_S = 0.6
 HOSTS = 12
@@ -134,7 +136,8 @@ def test_slots_have_names_of_their_own(slow_crawls, pool):
         ((), {"CRAWL_POOL": "gevent", "CELERY_WORKER_POOL": "gevent"}),
         (("--pool", "threads"), {"CRAWL_POOL": "gevent"}),
         (("--pool", "gevent"), {"CRAWL_POOL": "prefork"}),
-        (("--pool", "custom"), {"CRAWL_POOL": "asyncio"}),
+        (("--pool", "custom"), {"CRAWL_POOL": "asyncio", "CELERY_CUSTOM_WORKER_POOL": THREADS}),
+        (("--pool", "custom"), {"CRAWL_POOL": "threads", "CELERY_CUSTOM_WORKER_POOL": COROUTINES}),
         (("--pool", "threads"), {"CRAWL_POOL": "asyncio"}),
         ((), {"CRAWL_POOL": "threads"}),
     ],
@@ -144,7 +147,8 @@ def test_slots_have_names_of_their_own(slow_crawls, pool):
         "CELERY_WORKER_POOL",
         "threads as gevent",
         "gevent as prefork",
-        "custom without our class",
+        "a custom pool as asyncio",
+        "asyncio as threads",
         "threads as asyncio",
         "default",
     ],

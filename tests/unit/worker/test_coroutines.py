@@ -197,7 +197,7 @@ def test_a_call_that_blocks_runs_elsewhere_with_the_slot_s_context(loop):
     assert len(ticks.result(5)) == 10
     assert time.monotonic() - begun < 0.3
     name, seen = blocked.result(5)
-    assert name.startswith("helper")
+    assert name.startswith("sender")
     assert seen == "slot"
     assert ("MainThread", "unset") == loop.elsewhere(block)()
 
