@@ -122,7 +122,7 @@ def test_worker_names_say_pool_slots_and_host(slow_crawls, pool):
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_slots_have_names_of_their_own(slow_crawls, pool):
-    """As many names as slots, whatever a slot is: a process, a thread, a greenlet."""
+    """As many names as slots, whatever a slot is: a process, a thread, a greenlet, a coroutine."""
     slots = {record["slot"] for record in slow_crawls[pool][2]}
 
     assert SLOTS[pool] == len(slots), slots
