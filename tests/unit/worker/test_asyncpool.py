@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from crawl.errors import SettingError
 from crawl.settings import Settings
 from worker import command, pools
 from worker.asyncpool import TaskPool
@@ -121,6 +123,15 @@ def test_a_task_cut_short_is_no_lost_worker(start):
     for result in results[1:]:
         with pytest.raises((asyncio.CancelledError, CancelledError)):
             result.result(0)
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("asyncio", "pip install"), ("gevent", "Python 3.12")])
+def test_a_pool_whose_package_is_missing_says_what_to_do(monkeypatch, name, remedy):
+    """One line that names the package, and the way out that fits it."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(SettingError, match=f"needs the package {pools.TABLE[name].needs}.*{remedy}"):
+        pools.check_installed(pools.TABLE[name])
 
 
 def test_the_worker_s_command_names_celery_s_custom_pool():
