@@ -10,6 +10,7 @@ A lock must not be held across a wait: the next slot to ask for it would stop th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import logging
@@ -112,7 +113,9 @@ class Call(Future[T]):
 
     def terminate(self, signal: object = None) -> None:  # noqa: ARG002 - Celery names one
         """End it where it waits, or before it begins; from any thread."""
-        self._loop.call_soon_threadsafe(self._end)
+        # A loop that has ended has nothing left to end.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
         if self.task is None:
