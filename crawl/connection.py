@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -27,19 +27,40 @@ def connect(url: str, connections: int = 20, patience_s: float | None = None) ->
 
     With `patience_s` it gives up after that many seconds and repeats nothing.
     """
-    answer_s = ANSWER_TIMEOUT_S if patience_s is None else patience_s
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=answer_s,
-        socket_connect_timeout=min(CONNECT_TIMEOUT_S, answer_s),
-        socket_timeout=answer_s,
-        socket_keepalive=True,
-        health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), RETRIES if patience_s is None else 0),
-        retry_on_error=[redis.ConnectionError, redis.TimeoutError],
-    )
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis(connection_pool=pool(url, connections, patience_s))
+
+
+def pool(url: str, connections: int, patience_s: float | None = None) -> redis.BlockingConnectionPool:
+    """Return the connections of a client as `connect` makes it."""
+    repeats = Retry(_backoff(), RETRIES if patience_s is None else 0)
+    values = _values(connections, ANSWER_TIMEOUT_S if patience_s is None else patience_s)
+    return redis.BlockingConnectionPool.from_url(url, retry=repeats, **values)
+
+
+def awaited_pool(url: str, connections: int) -> redis.asyncio.BlockingConnectionPool:
+    """Return the same for a client of `redis.asyncio`, which only one event loop may use."""
+    import redis.asyncio
+    from redis.asyncio.retry import Retry as AwaitedRetry
+
+    repeats = AwaitedRetry(_backoff(), RETRIES)
+    values = _values(connections, ANSWER_TIMEOUT_S)
+    return redis.asyncio.BlockingConnectionPool.from_url(url, retry=repeats, **values)
+
+
+def _backoff() -> ExponentialBackoff:
+    return ExponentialBackoff(cap=1.0, base=0.05)
+
+
+def _values(connections: int, answer_s: float) -> dict[str, Any]:
+    return {
+        "max_connections": connections,
+        "timeout": answer_s,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, answer_s),
+        "socket_timeout": answer_s,
+        "socket_keepalive": True,
+        "health_check_interval": 30,
+        "retry_on_error": [redis.ConnectionError, redis.TimeoutError],
+    }
 
 
 def place(url: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PREFIX = "CRAWL_"
 
-PoolName = Literal["prefork", "threads", "gevent", "solo"]
+PoolName = Literal["prefork", "threads", "gevent", "asyncio", "solo"]
 Words = Annotated[tuple[str, ...], NoDecode]
 
 VERSION = "0.1.0"
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     )
 
     # Machine: workers.
-    pool: PoolName = Field("threads", description="prefork, threads, gevent or solo")
+    pool: PoolName = Field("threads", description="prefork, threads, gevent, asyncio or solo")
     concurrency: int | None = Field(None, ge=1, le=10_000, description="slots of one worker process")
     workers: int = Field(1, ge=1, le=1000, description="worker processes of the embedded stack")
     queues: Words = Field(QUEUES, description="what a worker serves: fetch, parse or both")

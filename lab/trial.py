@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lab.readings import Latency
     from lab.way import Way
 
-POOLS = ("prefork", "threads", "gevent", "solo")
+POOLS = ("prefork", "threads", "gevent", "asyncio", "solo")
 PIPELINES = ("callback", "fused")
 #: Worker processes of every trial beside a peer.
 WORKERS = 2

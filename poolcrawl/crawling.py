@@ -83,7 +83,7 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--concurrency", type=click.IntRange(1, 10_000), help="Slots per worker process."),
         click.option(
-            "--pool", callback=_pool_name, help="prefork, threads, gevent or solo (embedded stack)."
+            "--pool", callback=_pool_name, help="prefork, threads, gevent, asyncio or solo (embedded stack)."
         ),
         click.option("--name", callback=_crawl_name, help="Name of the crawl; an existing one is continued."),
     ):

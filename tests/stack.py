@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 ROOT = Path(__file__).resolve().parents[1]
-POOLS = ("prefork", "threads", "gevent", "solo")
+POOLS = ("prefork", "threads", "gevent", "asyncio", "solo")
 POOLCRAWL = (sys.executable, "-P", "-m", "poolcrawl")
 
 #: Longest time one command may take, in seconds; the slowest is the demo crawl under solo on a busy machine.

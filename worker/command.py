@@ -78,6 +78,7 @@ def become(settings: Settings, app: str = APP) -> None:
         # Celery maps these to options behind our back.
         if name.startswith("CELERY_"):
             del environment[name]
+    environment |= pool.environment
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(line[0], line, environment)  # noqa: S606 - a fixed command line, no shell

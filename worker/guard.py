@@ -11,10 +11,12 @@ import ipaddress
 import socket
 import threading
 import time
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crawl.errors import FinalFetchError, TransientFetchError
+from worker import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -104,14 +106,13 @@ class _Lookup:
     """One DNS question being asked; those who want the same name wait for the same answer."""
 
     def __init__(self) -> None:
-        self.done = threading.Event()
-        self.targets: list[Target] = []
-        self.error: str | None = None
+        #: The addresses, or what is wrong with the name.
+        self.answer: Future[list[Target] | str] = Future()
         self.until = 0.0
 
 
 class Names:
-    """DNS answers of this process, each used for `DNS_TTL_S`; safe in threads and greenlets.
+    """DNS answers of this process, each used for `DNS_TTL_S`; safe in threads, greenlets and coroutines.
 
     The question runs in a thread of its own, since `getaddrinfo` knows no timeout and a request's deadline covers it.
     """
@@ -127,30 +128,33 @@ class Names:
         now = self._clock()
         with self._lock:
             lookup = self._lookups.get(key)
-            if lookup is None or (lookup.done.is_set() and lookup.until <= now):
+            if lookup is None or (lookup.answer.done() and lookup.until <= now):
                 lookup = self._lookups[key] = _Lookup()
                 if len(self._lookups) > DNS_NAMES:
                     del self._lookups[next(iter(self._lookups))]
                 threading.Thread(target=self._ask, args=(key, lookup), daemon=True, name="dns").start()
-        if not lookup.done.wait(timeout):
-            raise TransientFetchError("timeout", f"The name {host} was not resolved within the time allowed.")
-        if lookup.error is not None:
-            raise TransientFetchError("dns", f"The name {host} could not be resolved: {lookup.error}.")
-        return lookup.targets
+        try:
+            answer = waiting.done(lookup.answer, timeout)
+        except TimeoutError:
+            message = f"The name {host} was not resolved within the time allowed."
+            raise TransientFetchError("timeout", message) from None
+        if isinstance(answer, str):
+            raise TransientFetchError("dns", f"The name {host} could not be resolved: {answer}.")
+        return answer
 
     def _ask(self, key: tuple[str, int], lookup: _Lookup) -> None:
         host, port = key
+        answer: list[Target] | str = "no address"
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-            lookup.targets = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
-            if not lookup.targets:
-                lookup.error = "no address"
+            targets = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+            answer = targets or answer
         except (OSError, UnicodeError) as error:
-            lookup.error = (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()
+            answer = (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()
         finally:
             # A failure is kept for a second only: long enough for those who asked together.
-            lookup.until = self._clock() + (DNS_TTL_S if lookup.error is None else 1.0)
-            lookup.done.set()
+            lookup.until = self._clock() + (1.0 if isinstance(answer, str) else DNS_TTL_S)
+            lookup.answer.set_result(answer)
 
 
 class Guard:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crawl.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import redis
 
 
 def _cores() -> int:
@@ -43,6 +45,18 @@ def _gevent_is_patched() -> str | None:
     return None
 
 
+def _blocking_redis(url: str, connections: int) -> redis.Redis:
+    from crawl import connection
+
+    return connection.connect(url, connections)
+
+
+def _awaited_redis(url: str, connections: int) -> redis.Redis:
+    from worker import awaited
+
+    return awaited.connect(url, connections)
+
+
 @dataclass(frozen=True)
 class Pool:
     """One row: what a pool is called, how it is chosen, and what differs because of it."""
@@ -63,6 +77,12 @@ class Pool:
     needs: str | None
     #: Returns one sentence when a worker of this pool must not run as it is, else None.
     fault: Callable[[], str | None]
+    #: What to do where that package is missing.
+    remedy: str = "install it with `pip install -r locks/runtime.txt`"
+    #: Variables that Celery needs to find the pool; it gets no other CELERY_ variable.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Makes the Redis client of the slots, from an address and the most connections.
+    redis: Callable[[str, int], redis.Redis] = _blocking_redis
     #: Most slots of one worker process, or None for no limit of the pool's own.
     most_concurrency: int | None = None
     #: What one more slot takes at most: MB of memory, and file descriptors (connections to hosts and to Redis).
@@ -114,6 +134,19 @@ TABLE: dict[str, Pool] = {
             slot="greenlet",
             needs="gevent",
             fault=_gevent_is_patched,
+            remedy="it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool",
+        ),
+        Pool(
+            name="asyncio",
+            celery_name="custom",
+            celery_module="worker.asyncpool",
+            default_concurrency=lambda: 100,
+            session_owner="process",
+            slot="coroutine",
+            needs="greenlet",
+            fault=_nothing,
+            environment={"CELERY_CUSTOM_WORKER_POOL": "worker.asyncpool:TaskPool"},
+            redis=_awaited_redis,
         ),
         Pool(
             name="solo",
@@ -133,10 +166,7 @@ TABLE: dict[str, Pool] = {
 def check_installed(pool: Pool) -> None:
     """Raise SettingError when a pool's package is missing, with the remedy."""
     if pool.needs and importlib.util.find_spec(pool.needs) is None:
-        message = (
-            f"CRAWL_POOL={pool.name} needs the package {pool.needs}, which is not installed here "
-            "(it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool)"
-        )
+        message = f"CRAWL_POOL={pool.name} needs the package {pool.needs}, which is not installed here ({pool.remedy})"
         raise SettingError(message)
 
 

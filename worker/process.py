@@ -71,7 +71,7 @@ class Process:
         if url is None:
             message = "CRAWL_REDIS_URL is not set; a worker needs a running Redis"
             raise UnavailableError(message)
-        self.client = connection.connect(url, connections=self.slots_total + 10)
+        self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}

@@ -2,19 +2,29 @@
 
 The deadline holds in every pool alike: each read and write first sets the socket's timeout to what is left, so a
 server that drips bytes ends with the request's time. No signals, no watchdog. Under gevent, which waits in Python,
-the same promise rests on the `timeout` attribute that gevent asks before each wait.
+the same promise rests on the `timeout` attribute that gevent asks before each wait. In a slot that must not block its
+thread (worker.waiting) the socket never waits itself: it tries, and lets the slot wait until trying again makes sense.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import math
+import os
 import re
 import socket
 import ssl
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from worker import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 #: Shortest timeout set on a socket, in seconds; zero would mean non-blocking.
 _LEAST_S = 0.001
@@ -87,6 +97,50 @@ class _Bounded:
             raise DeadlineError(message)
         return max(min(left, self._pace), _LEAST_S)
 
+    def _bounded(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Make one call of the socket's that reads, waiting no longer than what is left."""
+        sock: Any = self
+        slot = waiting.slot()
+        if slot is None:
+            sock.settimeout(self._left())
+            return call(*args, **kwargs)
+        return _tried(slot, sock, self._left(), lambda: call(*args, **kwargs))
+
+    def _written(self, call: Callable[..., None], data: Any, flags: int) -> None:
+        """Write everything, waiting no longer than what is left; `call` is the socket's own `sendall`."""
+        sock: Any = self
+        slot = waiting.slot()
+        if slot is None:
+            sock.settimeout(self._left())
+            call(data, flags)
+            return
+        end = monotonic() + self._left()
+        with memoryview(data).cast("B") as view:
+            sent = 0
+            while sent < len(view):
+                send = functools.partial(sock.send, view[sent:], flags)
+                sent += _tried(slot, sock, end - monotonic(), send, writing=True)
+
+
+def _tried(
+    slot: waiting.Slot, sock: Any, left_s: float, call: Callable[[], T], *, writing: bool = False
+) -> T:
+    """Make a call until it need not wait, and wait in between; TimeoutError after `left_s` seconds."""
+    if sock.gettimeout() != 0.0:
+        sock.settimeout(0.0)
+    end = monotonic() + left_s
+    while True:
+        try:
+            return call()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+            # TLS may have to read before it can write, and the other way round.
+            toward = isinstance(want, ssl.SSLWantWriteError)
+        except BlockingIOError:
+            toward = writing
+        left = end - monotonic()
+        if left <= 0 or not slot.wait_ready(sock.fileno(), writing=toward, timeout_s=left):
+            raise TimeoutError("timed out")
+
 
 class PlainSocket(_Bounded, socket.socket):
     """A TCP socket whose reads and writes end with the deadline."""
@@ -100,18 +154,33 @@ class PlainSocket(_Bounded, socket.socket):
     def timeout(self, value: float | None) -> None:
         self.settimeout(value)
 
+    def connect(self, address: Any) -> None:
+        """Connect, waiting no longer than the socket's timeout."""
+        slot = waiting.slot()
+        if slot is None:
+            super().connect(address)
+            return
+        timeout = self.gettimeout()
+        self.settimeout(0.0)
+        try:
+            super().connect(address)
+        except BlockingIOError:
+            if not slot.wait_ready(self.fileno(), writing=True, timeout_s=timeout):
+                raise TimeoutError("timed out") from None
+            code = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code)) from None
+
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Read, waiting no longer than what is left."""
-        self.settimeout(self._left())
-        count = super().recv_into(*args, **kwargs)
+        count = self._bounded(super().recv_into, *args, **kwargs)
         if count:
             self.heard = True
         return count
 
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
+    def sendall(self, data: Any, flags: int = 0) -> None:
         """Write everything, waiting no longer than what is left."""
-        self.settimeout(self._left())
-        super().sendall(*args, **kwargs)
+        self._written(super().sendall, data, flags)
 
 
 class SecureSocket(_Bounded, ssl.SSLSocket):
@@ -128,21 +197,18 @@ class SecureSocket(_Bounded, ssl.SSLSocket):
 
     def do_handshake(self, *args: Any, **kwargs: Any) -> None:
         """Shake hands; CPython bounds the whole of it by the socket's timeout, gevent each wait by `timeout`."""
-        self.settimeout(self._left())
-        super().do_handshake(*args, **kwargs)
+        self._bounded(super().do_handshake, *args, **kwargs)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Read, waiting no longer than what is left."""
-        self.settimeout(self._left())
-        count = super().recv_into(*args, **kwargs)
+        count = self._bounded(super().recv_into, *args, **kwargs)
         if count:
             self.heard = True
         return count
 
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
+    def sendall(self, data: Any, flags: int = 0) -> None:
         """Write everything, waiting no longer than what is left."""
-        self.settimeout(self._left())
-        super().sendall(*args, **kwargs)
+        self._written(super().sendall, data, flags)
 
 
 def _capped(timeout: float | None, deadline: float) -> float | None:

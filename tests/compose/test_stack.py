@@ -17,7 +17,7 @@ from demo.expected import expected_records
 pytestmark = pytest.mark.timeout(480)
 
 #: Pool -> longest demo crawl, in seconds: solo fetches one page at a time, some of which take seconds on purpose.
-POOLS = {"threads": 120, "prefork": 120, "gevent": 120, "solo": 300}
+POOLS = {"threads": 120, "prefork": 120, "gevent": 120, "asyncio": 120, "solo": 300}
 LONG_RUNNING = ("redis", "site", "worker", "flower")
 
 

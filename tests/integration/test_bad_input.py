@@ -75,7 +75,7 @@ def case(
     return Case(tuple(arguments.split()), names, remedy, environment, code, stdin)
 
 
-_POOLS = "prefork.*threads.*gevent.*solo"
+_POOLS = "prefork.*threads.*gevent.*asyncio.*solo"
 _ADDRESS = r"expected redis://\[user:password@\]host"
 
 CASES = {

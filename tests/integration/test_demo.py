@@ -84,7 +84,9 @@ def test_the_first_and_last_minute_tell_what_happened_and_what_to_do_next(crawle
     assert re.search(r"^  reasons: .*\bprotocol \d", said, re.MULTILINE)
     assert 3 == len(samples)
     assert f"poolcrawl export {crawled.done.summary['crawl']} --output pages.jsonl" in said
-    assert re.search(r"^  CRAWL_POOL=(prefork|threads|gevent|solo) poolcrawl demo$", said, re.MULTILINE)
+    assert re.search(
+        r"^  CRAWL_POOL=(prefork|threads|gevent|asyncio|solo) poolcrawl demo$", said, re.MULTILINE
+    )
 
 
 def test_every_record_has_every_field_with_its_type(crawled):

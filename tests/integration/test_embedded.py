@@ -19,6 +19,7 @@ import psutil
 import pytest
 import redis
 import requests
+from stack import POOLS
 
 from crawl import keys
 from crawl.errors import UnavailableError, UsageError
@@ -188,7 +189,7 @@ def test_everything_ends_when_the_parent_is_killed(settings):
     assert found == b"value"
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "solo"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_real_workers_of_every_pool_end_when_the_parent_is_killed(settings, pool):
     """Their children too, which a prefork worker has."""
     with parent(settings, None, pool) as (running, said):

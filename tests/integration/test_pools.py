@@ -20,10 +20,12 @@ from producer import fleet
 pytestmark = pytest.mark.slow
 
 CELERY = (sys.executable, "-P", "-m", "celery", "--app", "worker.app:app", "worker", "--loglevel", "WARNING")
+#: Classes that Celery may be given as its custom pool.
+THREADS, COROUTINES = "celery.concurrency.thread:TaskPool", "worker.asyncpool:TaskPool"
 #: How long one page takes, and how many hosts there are: enough to see four slots work at the same time.
 PAGE_S = 0.6
 HOSTS = 12
-SLOTS = {"prefork": 4, "threads": 4, "gevent": 4, "solo": 1}
+SLOTS = {"prefork": 4, "threads": 4, "gevent": 4, "asyncio": 4, "solo": 1}
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_worker_names_say_pool_slots_and_host(slow_crawls, pool):
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_slots_have_names_of_their_own(slow_crawls, pool):
-    """As many names as slots, whatever a slot is: a process, a thread, a greenlet."""
+    """As many names as slots, whatever a slot is: a process, a thread, a greenlet, a coroutine."""
     slots = {record["slot"] for record in slow_crawls[pool][2]}
 
     assert SLOTS[pool] == len(slots), slots
@@ -134,6 +136,9 @@ def test_slots_have_names_of_their_own(slow_crawls, pool):
         ((), {"CRAWL_POOL": "gevent", "CELERY_WORKER_POOL": "gevent"}),
         (("--pool", "threads"), {"CRAWL_POOL": "gevent"}),
         (("--pool", "gevent"), {"CRAWL_POOL": "prefork"}),
+        (("--pool", "custom"), {"CRAWL_POOL": "asyncio", "CELERY_CUSTOM_WORKER_POOL": THREADS}),
+        (("--pool", "custom"), {"CRAWL_POOL": "threads", "CELERY_CUSTOM_WORKER_POOL": COROUTINES}),
+        (("--pool", "threads"), {"CRAWL_POOL": "asyncio"}),
         ((), {"CRAWL_POOL": "threads"}),
     ],
     ids=[
@@ -142,6 +147,9 @@ def test_slots_have_names_of_their_own(slow_crawls, pool):
         "CELERY_WORKER_POOL",
         "threads as gevent",
         "gevent as prefork",
+        "a custom pool as asyncio",
+        "asyncio as threads",
+        "threads as asyncio",
         "default",
     ],
 )

@@ -21,7 +21,7 @@ _MAY_BE_NONE = (
 _RATES = st.lists(st.floats(0.1, 5000), max_size=3).map(tuple)
 _WAYS = st.builds(
     Way,
-    pool=st.sampled_from(["prefork", "threads", "gevent", "solo", "fibers"]),
+    pool=st.sampled_from(["prefork", "threads", "gevent", "asyncio", "solo", "fibers"]),
     concurrency=st.integers(1, 300),
     processes=st.integers(1, 4),
     batch=st.sampled_from([1, 20]),

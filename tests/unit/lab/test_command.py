@@ -12,7 +12,7 @@ from lab.command import bench
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--pools", "threads,fibers"], "'fibers' is none of prefork, threads, gevent, solo"),
+        (["--pools", "threads,fibers"], "'fibers' is none of prefork, threads, gevent, asyncio, solo"),
         (["--pools", ","], "empty; give one or more of"),
         (["--pipelines", "direct"], "'direct' is none of callback, fused"),
         (["--pages", "10"], "10 is not in the range 50<=x<=200000"),

@@ -34,7 +34,7 @@ def test_a_name_and_its_knobs_are_the_same(name, way):
         ("gevent-9999", "has 1 to 2000 slots, not 9999"),
         ("solo-2", "'solo-2': a solo worker has 1 to 1 slots, not 2"),
         ("threads-2..10", "a range of slots means autoscale"),
-        ("fibers-3", "'fibers' is none of prefork, threads, gevent, solo"),
+        ("fibers-3", "'fibers' is none of prefork, threads, gevent, asyncio, solo"),
         ("threads", "expected POOL-SLOTS, such as gevent-100"),
         ("threads-4x0", "expected 1 to 64 worker processes, not 0"),
         ("gevent-4+prefork-2/fused", "nothing is split"),
