@@ -37,6 +37,8 @@ LOOKED_AT = 2000
 LEAST_MS = 0.01
 #: Of a pool that was not measured: CPU ms a page, and the share of a core that an interpreter with enough to do gets.
 USUAL_MS = 1.1
+#: The same of those that were.
+USUAL_WORKER_MS = {"prefork": 1.11, "threads": 1.16, "gevent": 1.05, "asyncio": 1.0, "solo": 0.87}
 USUAL_SHARE = 0.85
 
 
@@ -49,9 +51,7 @@ class Costs:
     parse_ms takes. The defaults are those of docs/benchmark.md.
     """
 
-    worker_ms: dict[str, float] = field(
-        default_factory=lambda: {"prefork": 1.11, "threads": 1.16, "gevent": 1.05, "solo": 0.87}
-    )
+    worker_ms: dict[str, float] = field(default_factory=lambda: dict(USUAL_WORKER_MS))
     share: dict[str, float] = field(default_factory=dict)
     others_ms: float = 0.23
     burn: dict[str, float] = field(default_factory=dict)
@@ -116,8 +116,9 @@ def grid(cores: int) -> tuple[Way, ...]:
     found = [Way("prefork", slots) for slots in dict.fromkeys((cores, 2 * cores, 8 * cores))]
     found += [Way("threads", slots, count) for count in counts for slots in (32, 100)]
     found += [Way("gevent", slots, count) for count in counts for slots in (30, 100, 300)]
+    found += [Way("asyncio", slots, count) for count in counts for slots in (100, 300)]
     found += [Way("solo", 1, cores)]
-    splits = (("threads", 32), ("gevent", 100))
+    splits = (("threads", 32), ("gevent", 100), ("asyncio", 100))
     return (
         *found,
         *(Way(pool, n, parse_pool="prefork", parse_concurrency=cores) for pool, n in splits),

@@ -132,12 +132,18 @@ def _proof(options: dict[str, Any]) -> int:
 
     cores = measure.cores()
     drawn = proof.draw(options["prove"])
-    verdicts = proof.prove(drawn, forecast.grid(cores), cores, measured("advice"), measured("grid"))
+    verdicts = proof.prove(
+        drawn, _installed(forecast.grid(cores)), cores, measured("advice"), measured("grid")
+    )
     lines = [Text(f"{name}: {verdict.sentence}") for name, verdict in verdicts]
     summary = proof.summarise([verdict for _, verdict in verdicts])
     row = {"kind": "proof", "seed": options["prove"], "verdicts": [[n, asdict(v)] for n, v in verdicts]}
     print_tables([*lines, Text(summary)], row if options["as_json"] else None)
     return 0 if all(verdict.held for _, verdict in verdicts) else 1
+
+
+def _installed(ways: Iterable[Way]) -> tuple[Way, ...]:
+    return tuple(way for way in ways if pools.is_installed(pools.TABLE[way.pool]))
 
 
 def _plan(options: dict[str, Any]) -> Plan:
@@ -187,7 +193,7 @@ def _ways(options: dict[str, Any], workload: Workload) -> tuple[Way, ...]:
     if slots is not None:
         names = asked or tuple(name for name, pool in pools.TABLE.items() if pool.most_concurrency is None)
         return tuple(way.parse(f"{name}-{slots}") for name in names)
-    found = plans.ways(plans.GRID) if options["grid"] else plans.ordinary(workload)
+    found = plans.possible(plans.GRID) if options["grid"] else plans.ordinary(workload)
     if asked is None:
         return found
     there = {one.pool for one in found}

@@ -163,9 +163,14 @@ TABLE: dict[str, Pool] = {
 }
 
 
+def is_installed(pool: Pool) -> bool:
+    """Whether the package that a pool needs is there."""
+    return pool.needs is None or importlib.util.find_spec(pool.needs) is not None
+
+
 def check_installed(pool: Pool) -> None:
     """Raise SettingError when a pool's package is missing, with the remedy."""
-    if pool.needs and importlib.util.find_spec(pool.needs) is None:
+    if not is_installed(pool):
         message = f"CRAWL_POOL={pool.name} needs the package {pool.needs}, which is not installed here ({pool.remedy})"
         raise SettingError(message)
 

