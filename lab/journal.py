@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ NAME = "runs.jsonl"
 class Journal:
     """The lines of one plan in a directory; without a directory nothing is kept.
 
-    Raises UsageError when the directory holds the runs of another plan, or a file that is no journal.
+    Raises UsageError when the directory holds the runs of another plan, a file that is no journal, or the journal of a
+    benchmark that is running, and where nothing can be written.
     """
 
     def __init__(self, directory: Path | None, plan: dict[str, Any]) -> None:
@@ -24,11 +26,29 @@ class Journal:
         self._found: dict[tuple[str, int], dict[str, Any]] = {}
         if self._path is None:
             return
-        if self._path.exists():
-            self._read(self._path, plan)
-        else:
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps({"plan": plan}) + "\n", encoding="utf-8")
+            # Held open for as long as this journal lives: the lock goes with the process, however it ends.
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            message = f"{directory} cannot be written: {error.strerror}; give another directory"
+            raise UsageError(message) from None
+        try:
+            self._begin(self._path, plan)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self, path: Path, plan: dict[str, Any]) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = f"another benchmark is writing to {path.parent}; wait for it, or give another directory"
+            raise UsageError(message) from None
+        if path.stat().st_size:
+            self._read(path, plan)
+        else:
+            self._write({"plan": plan})
 
     def _read(self, path: Path, plan: dict[str, Any]) -> None:
         lines = path.read_bytes().split(b"\n")
@@ -48,7 +68,7 @@ class Journal:
             )
             raise UsageError(message)
         if lines[-1]:
-            path.write_bytes(b"".join(line + b"\n" for line in kept))
+            self._file.truncate(sum(len(line) + 1 for line in kept))
 
     def __len__(self) -> int:
         return len(self._found)
@@ -61,5 +81,13 @@ class Journal:
         """Keep what a run came to."""
         self._found[name, number] = result
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"name": name, "round": number, "result": result}) + "\n")
+            self._write({"name": name, "round": number, "result": result})
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Let another benchmark write there."""
+        if self._path is not None:
+            self._file.close()

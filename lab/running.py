@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,10 @@ def run(
     settings.load()
     about = conditions() | {"rounds": plan.rounds, "niced": {"workers": NICENESS}}
     unchanging = {name: about[name] for name in ("cores", "settings", "versions")}
-    journal = Journal(report, {"schema": VERSION, "poolcrawl": settings.VERSION, **unchanging, **plan.row()})
-    if len(journal):
-        say(f"{report} holds {len(journal)} results of this benchmark: going on from there")
-    with directory(keep) as place:
+    wanted = {"schema": VERSION, "poolcrawl": settings.VERSION, **unchanging, **plan.row()}
+    with closing(Journal(report, wanted)) as journal, directory(keep) as place:
+        if len(journal):
+            say(f"{report} holds {len(journal)} results of this benchmark: going on from there")
         with Grid(plan.cells, plan.rounds, place, journal, say, command) as grid:
             trials = grid.run()
             workloads = grid.workload_rows()
