@@ -83,7 +83,7 @@ def test_a_site_that_shaped_the_numbers_makes_a_run_invalid(workload, late_ms, a
     """Late, or not three times as fast by itself: then it is the site that was measured."""
     ground = Ground(PRESETS[workload], Origin(1, 1, None), alone, Target((), 1, 1))
 
-    assert said == _site_fault(ground, _run(), late_ms)
+    assert said == _site_fault(ground, _run(site_late_ms=late_ms))
 
 
 def test_a_timeline_has_a_lane_for_each_slot_and_what_really_ran():
