@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: A cheaper way that cannot be told apart from the best is advised only if its median is this close: wide spreads
 #: hide real differences too, and advice should not depend on how noisy the machine was.
 CLOSE = 0.95
+#: ... and only if it takes this share of the best's memory, or less: nobody gives up a chance of speed for a few MB.
+CHEAPER = 0.9
 
 #: What people call a stage.
 _STAGES = dict(zip(LATENCY_STAGES, ("its fetch", "the wait for its parse", "its parse"), strict=True))
@@ -67,7 +69,7 @@ def sentences(advice: Iterable[Row]) -> list[str]:
 def choose(trials: Iterable[Row], goal: Goal = THROUGHPUT) -> Row | None:
     """Return the trial that is best for the goal; among those no different from it the cheapest, None for none.
 
-    Cheaper is fewer MB of all workers, then fewer slots.
+    Cheaper is at least a tenth fewer MB of all workers, then fewer slots.
     """
     ranked = goal.rank(trials)
     if not ranked:
@@ -75,7 +77,14 @@ def choose(trials: Iterable[Row], goal: Goal = THROUGHPUT) -> Row | None:
     best = ranked[0]
     equals = [trial for trial in ranked if _told_apart(goal, best, trial) == NO_DIFFERENCE]
     close = [trial for trial in equals if _is_close(goal, trial, best)]
-    return min(close, key=lambda trial: (_or_infinite(trial.get("workers_mb")), trial["slots"]))
+    best_mb = _or_infinite(best.get("workers_mb"))
+
+    def cost(trial: Row) -> tuple[float, int]:
+        megabytes = _or_infinite(trial.get("workers_mb"))
+        return (megabytes if megabytes <= CHEAPER * best_mb else best_mb, trial["slots"])
+
+    # Of equally dear ones `min` takes the first, which is the better.
+    return min(close, key=cost)
 
 
 def kind(trial: Row) -> str:
