@@ -9,7 +9,7 @@ import click
 
 from lab.site import DEFAULT_PAGES
 from lab.trial import PIPELINES, POOLS
-from lab.workload import MOST_HOSTS, MOST_PAGES, PRESETS
+from lab.workload import MOST_HOSTS, MOST_LATENCY_MS, MOST_PAGES, PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,10 +133,10 @@ _MEASURED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 #: Knobs of the site, which replace those of a preset: name, type, what it is.
 _KNOBS: tuple[tuple[str, click.ParamType[Any], str], ...] = (
-    ("--latency-ms", click.FloatRange(0, 60_000), "Median latency; lognormal by URL."),
+    ("--latency-ms", click.FloatRange(0, MOST_LATENCY_MS), "Median latency; lognormal by URL."),
     ("--latency-sigma", click.FloatRange(0, 3), "Its shape."),
-    ("--latency-least-ms", click.FloatRange(0, 60_000), "Its least."),
-    ("--latency-most-ms", click.FloatRange(0, 60_000), "Its most."),
+    ("--latency-least-ms", click.FloatRange(0, MOST_LATENCY_MS), "Its least."),
+    ("--latency-most-ms", click.FloatRange(0, MOST_LATENCY_MS), "Its most."),
     ("--hosts", click.IntRange(1, MOST_HOSTS), "Hosts that the pages are on."),
     ("--page-kb", click.FloatRange(0.5, 5000), "Mean size of a page."),
     ("--links", click.IntRange(1, 1000), "Links of a page."),

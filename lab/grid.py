@@ -120,6 +120,8 @@ class Grid:
             resolve=pages.resolve(workload, served.port),
             scope="any",
             ca_file=served.ca_file,
+            waiting_s=sum(cost.latency_ms for cost in pages.of(workload).costs) / 1000,
+            parsing_s=sum(cost.parse_ms for cost in pages.of(workload).costs) / 1000,
         )
         return Ground(workload, served, alone, target)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from crawl.errors import UsageError
 from crawl.urls import host_of
-from lab.workload import MOST_HOSTS, Sample, Workload
+from lab.workload import MOST_HOSTS, MOST_LATENCY_MS, Sample, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +26,6 @@ MOST_SAMPLES = 2000
 LEAST_SAMPLES = 20
 #: Pages that each host of a replay has at least, as in the preset `web`; fewer would measure robots.txt.
 PAGES_PER_HOST = 5
-#: Longest latency that is replayed, as of any workload, milliseconds.
-_MOST_LATENCY_MS = 60_000.0
 #: Largest page that is replayed, as of any workload, bytes.
 _MOST_BYTES = 5_000_000
 #: Bytes that one link takes in a page of ours.
@@ -85,7 +83,7 @@ class Mix:
             self.hosts.add(host_of(record.url))
             self.https += record.url.startswith("https://")
             if self.good % every == 0:
-                latency_ms = min(record.fetch_ms, _MOST_LATENCY_MS)
+                latency_ms = min(record.fetch_ms, MOST_LATENCY_MS)
                 self.pages.append((latency_ms, min(record.bytes, _MOST_BYTES), record.parse_ms or 0.0))
                 self.links.append(len(record.links))
             self.good += 1

@@ -70,6 +70,9 @@ class Target:
     resolve: tuple[str, ...] = ()
     scope: str = "host"
     ca_file: Path | None = None
+    #: Seconds that its pages take at least: waiting, were they asked for one after the other, and parsing.
+    waiting_s: float = 0.0
+    parsing_s: float = 0.0
 
 
 def environment(caller: Mapping[str, str], way: Way, redis_url: str, state: Path) -> dict[str, str]:
@@ -195,7 +198,7 @@ class Rig:
             began, own_s = time.time(), time.process_time()
             with self._crawl() as process:
                 sampler.add("producer", process.pid)
-                self._follow(process, PATIENCE_S + self._target.records / SLOWEST)
+                self._follow(process, self._patience_s())
             ended, own_s = time.time(), time.process_time() - own_s
             after, switches = counters.read(self.client), self._switches()
         self._check_workers()
@@ -224,6 +227,12 @@ class Rig:
             harness_share=own_s / ((ended - began) * measure.cores()),
             digest=self._audit(found),
         )
+
+    def _patience_s(self) -> float:
+        """Return how long a crawl may take before it is broken: several times what its pages take at least."""
+        target = self._target
+        least_s = target.waiting_s / min(self._way.slots, max(len(target.seeds), 1)) + target.parsing_s
+        return PATIENCE_S + target.records / SLOWEST + 3 * least_s
 
     def _switches(self) -> tuple[int, int] | None:
         found = [measure.switches(pid) for pid in self._pids]

@@ -19,6 +19,8 @@ from crawl.errors import UsageError
 MOST_PAGES = 200_000
 #: Most hosts; each is one entry of CRAWL_RESOLVE.
 MOST_HOSTS = 500
+#: Longest latency: a crawl gives a read up after 20 s (CRAWL_READ_TIMEOUT_S), and a late site needs room below that.
+MOST_LATENCY_MS = 15_000
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class Workload:
         limits: dict[str, tuple[float, float]] = {
             "pages": (1, MOST_PAGES),
             "hosts": (1, min(MOST_HOSTS, self.pages)),
-            "latency_ms": (0, 60_000),
+            "latency_ms": (0, MOST_LATENCY_MS),
             "latency_sigma": (0, 3),
-            "latency_least_ms": (0, 60_000),
-            "latency_most_ms": (self.latency_least_ms, 60_000),
+            "latency_least_ms": (0, MOST_LATENCY_MS),
+            "latency_most_ms": (self.latency_least_ms, MOST_LATENCY_MS),
             "page_kb": (0.5, 5000),
             "links": (1, 1000),
             "parse_ms": (0, 10_000),
