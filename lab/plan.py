@@ -68,7 +68,7 @@ class Plan:
 def ways(names: tuple[str, ...]) -> tuple[Way, ...]:
     """Return the ways that names spell, each once; raises UsageError for what is none."""
     cores = measure.cores()
-    return tuple(dict.fromkeys(way.parse(name.format(n=cores)) for name in names))
+    return tuple(dict.fromkeys(way.parse(name.replace("{n}", str(cores))) for name in names))
 
 
 def possible(names: tuple[str, ...]) -> tuple[Way, ...]:

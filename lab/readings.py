@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Share of the pages, in order of completion, that warm the workers up: imports, connections, robots.txt.
 WARM_UP = 0.1
+#: But no more than this share of the crawl's time: where all pages come in one wave, their first tenth is its end.
+WARM_UP_MOST = 0.25
 #: Which shares of the pages are at least as fast as the figure.
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
@@ -31,8 +33,8 @@ class Readings:
     good: int
     first: float
     last: float
-    #: Pages after the warm-up, and the seconds from its last page to the last page of all.
-    steady_pages: int
+    #: Pages of the time after the warm-up, and that time: from the warm-up's last page to the last page of all.
+    steady_pages: float
     steady_s: float
     latency: Latency
     failures: dict[str, int]
@@ -44,21 +46,31 @@ def read(records: Iterable[PageRecord]) -> Readings:
     asked = [record for record in every if record.started_at and record.fetched_at and record.parsed_at]
     if not asked:
         raise ViolationError("the crawl left no record of a page")
-    ends = sorted(seconds(record.parsed_at) for record in asked)
-    warm = min(int(len(ends) * WARM_UP), len(ends) - 1)
-    # Two pages that end together have no rate: the whole span then stands for it.
-    first = min(seconds(record.started_at) for record in asked)
-    steady_s = ends[-1] - ends[warm - 1] if warm else ends[-1] - first
+    spans = sorted((seconds(record.parsed_at), seconds(record.started_at)) for record in asked)
+    first, last = min(start for _, start in spans), spans[-1][0]
+    warm = int(len(spans) * WARM_UP)
+    since = min(spans[warm - 1][0] if warm else first, first + WARM_UP_MOST * (last - first))
     return Readings(
         records=len(every),
         good=sum(1 for record in every if record.outcome == "ok"),
         first=first,
-        last=ends[-1],
-        steady_pages=len(ends) - warm if steady_s > 0 else len(ends),
-        steady_s=steady_s if steady_s > 0 else max(ends[-1] - first, 0.001),
+        last=last,
+        steady_pages=round(sum(_share_since(since, start, end) for end, start in spans), 3),
+        steady_s=max(last - since, 0.001),
         latency=_latency(asked),
         failures=dict(sorted(Counter(r.reason for r in every if r.outcome == "failed" and r.reason).items())),
     )
+
+
+def _share_since(since: float, start: float, end: float) -> float:
+    """Return which share of a page's time lies after a moment.
+
+    Pages that were under way then count by what was still to do: counted whole they would be work for no time, the more
+    of it the more slots there are, and not counted at all they would be time for no work.
+    """
+    if start >= since:
+        return 1.0
+    return max(0.0, end - since) / (end - start)
 
 
 def _latency(records: list[PageRecord]) -> Latency:

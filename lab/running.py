@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawl import settings
+from crawl.errors import UsageError
 from lab import guarantees
 from lab.advice import advise
 from lab.conditions import conditions
@@ -92,7 +93,11 @@ def _guarantees(
 def directory(keep: Path | None) -> Iterator[Path]:
     """Give a directory for sites, state directories and logs; it stays where it was asked for."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"--keep: {keep} cannot be made: {error.strerror}; give another directory"
+            raise UsageError(message) from None
         yield keep.absolute()
         return
     path = Path(tempfile.mkdtemp(prefix="poolcrawl-bench-"))

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from crawl.errors import UsageError
 from lab.readings import median_latency
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Run:
     redis_bytes: int | None = None
     digest: str | None = None
     #: The same after the warm-up, where there was one.
-    steady_pages: int | None = None
+    steady_pages: float | None = None
     steady_s: float | None = None
     #: Milliseconds by stage and quantile (lab.readings).
     latency: Latency = field(default_factory=dict)
@@ -138,7 +139,11 @@ def _scaled(value: float | None, factor: float) -> float | None:
 def run_from_row(row: dict[str, Any]) -> Run:
     """Return a run as `Run.row` wrote it."""
     known = {one.name for one in fields(Run)}
-    return Run(**{name: value for name, value in row.items() if name in known})
+    try:
+        return Run(**{name: value for name, value in row.items() if name in known})
+    except (TypeError, AttributeError):
+        message = "the journal holds a run that is none; give another directory"
+        raise UsageError(message) from None
 
 
 def trial_row(workload: str, way: Way, runs: list[Run]) -> dict[str, Any]:

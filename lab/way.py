@@ -55,11 +55,11 @@ def _group(pool: str, concurrency: int, processes: int) -> str:
     return f"{pool}-{concurrency}" + (f"x{processes}" if processes > 1 else "")
 
 
-_GROUP = re.compile(r"(?P<pool>[a-z]+)-(?P<slots>\d+)(?:x(?P<processes>\d+))?")
-_BATCH = re.compile(r"b(\d+)")
+_GROUP = re.compile(r"(?P<pool>[a-z]+)-(?P<slots>[0-9]+)(?:x(?P<processes>[0-9]+))?")
+_BATCH = re.compile(r"b([0-9]+)")
 _RANGE = re.compile(r"[a-z]+-\d+(\.\.|:|,)\d+")
 #: Most worker processes of a group, and slots of one of them; more is a typing error.
-MOST_PROCESSES = 64
+MOST_PROCESSES = 512
 MOST_SLOTS = 2000
 
 

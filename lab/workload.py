@@ -98,6 +98,12 @@ class Workload:
             if not least <= value <= most:
                 message = f"workload '{self.name}': {name} is {value:g}, expected {least:g} to {most:g}"
                 raise UsageError(message)
+        if self.latency_ms and not self.latency_least_ms <= self.latency_ms <= self.latency_most_ms:
+            message = (
+                f"workload '{self.name}': latency_ms is {self.latency_ms:g}, but no latency is below "
+                f"{self.latency_least_ms:g} or above {self.latency_most_ms:g}; move latency_least_ms or latency_most_ms"
+            )
+            raise UsageError(message)
 
     def with_(self, **knobs: Any) -> Workload:
         """Return the same workload with other knobs, checked."""

@@ -38,15 +38,39 @@ def _record(
 
 
 def test_the_warm_up_is_left_out_of_the_rate():
-    """The first tenth of the pages took five seconds, the others a tenth of a second each."""
-    records = [_record(0, start=0), _record(1, start=5000)]
-    records += [_record(number, start=5000 + 100 * (number - 1)) for number in range(2, 20)]
+    """The first tenth of the pages took 300 ms each, the others 100."""
+    records = [_record(number, start=300 * number) for number in range(4)]
+    records += [_record(number, start=1000 + 100 * (number - 4)) for number in range(4, 40)]
     found = readings.read(records)
 
-    assert found.records == found.good == 20
-    assert found.steady_pages == 18
-    assert found.steady_s == pytest.approx(1.8)
-    assert found.last - found.first == pytest.approx(6.95)
+    assert found.records == found.good == 40
+    # The page that follows began 50 ms before the warm-up ended: a third of its time.
+    assert found.steady_pages == pytest.approx(35 + 2 / 3, abs=0.01)
+    assert found.steady_s == pytest.approx(3.6)
+    assert found.last - found.first == pytest.approx(4.65)
+
+
+def test_the_warm_up_of_one_wave_is_not_all_of_it():
+    """Sixty pages of three seconds at once end together; their rate is still twenty a second."""
+    found = readings.read([_record(n, start=n, fetch=3000, wait=0, parse=0) for n in range(60)])
+
+    assert found.steady_pages / found.steady_s == pytest.approx(20, rel=0.03)
+
+
+@pytest.mark.parametrize("slots", [1, 4, 30, 60])
+@pytest.mark.parametrize("latency_ms", [10.0, 3000.0])
+def test_no_rate_is_higher_than_slots_allow(slots, latency_ms):
+    """Little's law: so many slots, each busy for so long with a page, make at most that many pages a second."""
+    records = [
+        _record(n, start=n // slots * latency_ms + n % slots, fetch=latency_ms, wait=0, parse=0)
+        for n in range(60)
+    ]
+    found = readings.read(records)
+    rate = found.steady_pages / found.steady_s
+
+    assert rate <= 1.01 * slots / (latency_ms / 1000)
+    # Nor is it far below what the whole crawl made.
+    assert rate > 0.7 * 60 / (found.last - found.first)
 
 
 def test_each_stage_has_its_own_time():

@@ -36,12 +36,14 @@ def test_a_name_and_its_knobs_are_the_same(name, way):
         ("threads-2..10", "a range of slots means autoscale"),
         ("fibers-3", "'fibers' is none of prefork, threads, gevent, asyncio, solo"),
         ("threads", "expected POOL-SLOTS, such as gevent-100"),
-        ("threads-4x0", "expected 1 to 64 worker processes, not 0"),
+        ("threads-4x0", "expected 1 to 512 worker processes, not 0"),
         ("gevent-4+prefork-2/fused", "nothing is split"),
         ("gevent-4/b0", "'b0' is none of fused, events, b1 to b1000"),
         ("gevent-4/quick", "'quick' is none of fused, events"),
         ("gevent-4+", "expected POOL-SLOTS"),
         ("", "expected POOL-SLOTS"),
+        ("threads-\u0663", "expected POOL-SLOTS"),
+        ("{foo}", "expected POOL-SLOTS"),
     ],
 )
 def test_what_is_no_way_is_one_line_that_names_it(text, said):
