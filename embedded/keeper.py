@@ -15,6 +15,7 @@ all others are gone. Imports only what a bare interpreter has, since one of thes
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -104,8 +105,10 @@ class _Watch:
             os.kill(self.child, signal.SIGTERM)
         elif self.terms > 1 or now >= self.kill_at:
             self.kill_at = now + 1
-            os.write(2, f"keeper: killing process {self.child}, which did not stop\n".encode())
             _kill_group(self.child)
+            # A log on a full disk must not keep the child alive.
+            with contextlib.suppress(OSError):
+                os.write(2, f"keeper: killed process {self.child}, which did not stop\n".encode())
 
     def _sleep(self) -> None:
         watched = [self.wake] if self.parent_gone else [self.wake, self.pipe]

@@ -61,8 +61,8 @@ def sentences(advice: Iterable[Row]) -> list[str]:
         lines.append(f"{row['workload']}, {row['goal']}: {row['sentence']}")
         if row["goal"] != THROUGHPUT.name:
             continue
-        lines += [f"  {loser['sentence']}" for loser in row["losers"]]
-        lines += [f"  {bad['way']} does not count: {bad['why']}" for bad in row["invalid"]]
+        lines += [f"  {loser['sentence']}" for loser in row.get("losers") or ()]
+        lines += [f"  {bad['way']} does not count: {bad['why']}" for bad in row.get("invalid") or ()]
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -233,6 +234,9 @@ def bench(**options: Any) -> int:
         raise click.UsageError(message)
     if options["ladder"] or options["only"]:
         _refuse(options, tuple(name for name in options if name not in _OF_LADDER), "--ladder")
+        if options["parse_ms"] is not None and not math.isfinite(options["parse_ms"]):
+            message = f"--parse-ms: {options['parse_ms']} is no time; give milliseconds"
+            raise click.UsageError(message)
         from lab.ladder import showing as ladder
 
         few = (options["only"], options["parse_ms"], options["repeat"], options["as_json"])
@@ -252,7 +256,8 @@ def bench(**options: Any) -> int:
 def _refuse(options: dict[str, Any], names: tuple[str, ...], beside: str) -> None:
     """Raise UsageError for the first option that means nothing beside another one."""
     for name in names:
-        if options[name] not in (None, False, ()):
+        # Not by equality: a seed of 0 was given, too.
+        if not any(options[name] is unset for unset in (None, False)) and options[name] != ():
             message = f"--{name.replace('_', '-')} means nothing beside {beside}; leave out one of them"
             raise click.UsageError(message)
 

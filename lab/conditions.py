@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +33,7 @@ def conditions() -> dict[str, Any]:
         "memory": MEMORY_KIND,
         "settings": {name: value for name, value in sorted(os.environ.items()) if _is_shown(name)},
         "versions": {name: found for name in _LIBRARIES if (found := _version(name))},
-        "command": " ".join(["poolcrawl", *sys.argv[1:]]),
+        "command": shlex.join(["poolcrawl", *sys.argv[1:]]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

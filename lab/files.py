@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from lab.results import Row
 
 
-def require() -> None:
-    """Raise UsageError where the library of the pictures is missing, before an hour is measured for them."""
+def require(directory: Path) -> None:
+    """Raise UsageError where a report cannot be written, before an hour is measured for it."""
+    if not directory.name:
+        message = (
+            "--report: an empty name or a root is no directory for a report; give one, such as reports/first"
+        )
+        raise UsageError(message)
     if importlib.util.find_spec("matplotlib") is None:
         message = (
             "--report draws with matplotlib, one of poolcrawl's lab packages, which is not installed; "

@@ -6,6 +6,7 @@ A trial is only worth its numbers while the site is far from its own limit, so `
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import socket
 import ssl
 import time
@@ -91,7 +92,13 @@ def fetch_many(target: Target, first: int, count: int) -> Span:
 def measure(target: Target, *, requests: int = REQUESTS, rounds: int = ROUNDS) -> float:
     """Pages per second of the site alone: the best of a few rounds."""
     best, pages = 0.0, len(target.pages)
-    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        PROCESSES,
+        mp_context=multiprocessing.get_context("spawn"),
+        # A Ctrl-C is the parent's to answer.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    ) as pool:
         # Every file is opened once before a round counts.
         list(pool.map(fetch_many, [target], [0], [pages]))
         for _ in range(rounds):

@@ -125,6 +125,11 @@ def replay_workload(crawl: str, records: Iterable[PageRecord], pages: int) -> Wo
         links=max(1, min(int(statistics.median(mix.links)), half)),
         errors=mix.errors,
         tls=2 * mix.https > mix.good,
+        # For whoever reads what the workload is: with samples the site is drawn from them alone.
+        latency_ms=round(statistics.median(sample.latency_ms for sample in samples), 1),
+        latency_most_ms=max(sample.latency_ms for sample in samples),
+        page_kb=max(0.5, round(statistics.median(sample.size_bytes for sample in samples) / 1000, 1)),
+        parse_ms=round(statistics.median(sample.parse_ms for sample in samples), 3),
         samples=samples,
     )
     workload.check()

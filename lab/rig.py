@@ -263,7 +263,7 @@ class Rig:
     def _said(self) -> str:
         logs = sorted(self.state.logs.glob(f"{WORKER}-*.log"))
         lines = [f"{log.stem}: {last_line(log) or 'nothing'}" for log in logs]
-        return f"logs in {self.state.logs} end with {'; '.join(lines)}"
+        return f"the logs (--keep DIR keeps them) end with {'; '.join(lines)}"
 
     @contextmanager
     def _crawl(self) -> Iterator[subprocess.Popen[bytes]]:

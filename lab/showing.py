@@ -22,7 +22,7 @@ from lab import plan as plans
 from lab.advice import sentences
 from lab.command import DEFAULT_WORKLOADS, LAB_REPEAT
 from lab.grid import Cell, cells
-from lab.workload import PRESETS, Workload
+from lab.workload import MOST_LATENCY_MS, PRESETS, Workload
 from worker import pools
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def bench(options: dict[str, Any]) -> int:
     old = results.read(options["compare"]) if options["compare"] else None
     report: Path | None = options["report"]
     if report is not None:
-        files.require()
+        files.require(report)
     if options["prove"] is not None:
         with _told_when_interrupted(report):
             return _proof(options)
@@ -77,10 +77,11 @@ def bench(options: dict[str, Any]) -> int:
     row = dict(result)
     if old is not None:
         row["compare"] = comparison.compare(old, result)
-    print_tables([*tables(result), *_compared(old, row)], row if options["as_json"] else None)
+    # Files first: whoever reads the tables may stop reading.
     if report is not None:
         for path in files.write(result, report):
             say(f"wrote {path}")
+    print_tables([*tables(result), *_compared(old, row)], row if options["as_json"] else None)
     return 0 if all(trial["valid"] for trial in result["trials"]) else 1
 
 
@@ -101,8 +102,12 @@ def tables(result: dict[str, Any]) -> Iterator[RenderableType]:
     """Yield what a person reads of a result."""
     for workload in result["workloads"]:
         name = workload["name"]
-        yield table.of_workload(name, [t for t in result["trials"] if t["workload"] == name])
-    findings = [guarantees.Finding(**row) for row in result.get("guarantees") or ()]
+        trials = [t for t in result["trials"] if t["workload"] == name]
+        yield table.of_workload(name, trials, narrow=Console().width < table.WIDE)
+        for trial in trials:
+            if not trial["valid"]:
+                yield Text(f"{trial['way']} is INVALID: {trial['invalid']}", style="bold red")
+    findings = [guarantees.Finding.of(row) for row in result.get("guarantees") or ()]
     if findings:
         yield guarantees.of_findings(findings)
     for line in sentences(result.get("advice") or ()):
@@ -137,7 +142,14 @@ def _proof(options: dict[str, Any]) -> int:
     )
     lines = [Text(f"{name}: {verdict.sentence}") for name, verdict in verdicts]
     summary = proof.summarise([verdict for _, verdict in verdicts])
-    row = {"kind": "proof", "seed": options["prove"], "verdicts": [[n, asdict(v)] for n, v in verdicts]}
+    row = {
+        "schema": 1,
+        "kind": "proof",
+        "seed": options["prove"],
+        "verdicts": [[n, asdict(v)] for n, v in verdicts],
+    }
+    if options["report"] is not None:
+        (options["report"] / "proof.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
     print_tables([*lines, Text(summary)], row if options["as_json"] else None)
     return 0 if all(verdict.held for _, verdict in verdicts) else 1
 
@@ -162,7 +174,10 @@ def _workloads(options: dict[str, Any]) -> tuple[Workload, ...]:
         return (_replayed(options["replay"], knobs),)
     asked: tuple[str, ...] | None = options["workloads"]
     if asked is None and set(knobs) - {"pages", "seed"}:
-        return (Workload("custom", hosts=min(4, knobs.get("pages", 4))).with_(**knobs),)
+        # A lognormal's tail: nearly nothing is beyond four times its median.
+        most_ms = min(MOST_LATENCY_MS, max(3000.0, 4 * knobs.get("latency_ms", 0.0)))
+        custom = Workload("custom", hosts=min(4, knobs.get("pages", 4)), latency_most_ms=most_ms)
+        return (custom.with_(**knobs),)
     if asked is None:
         asked = tuple(PRESETS) if options["grid"] else DEFAULT_WORKLOADS
     # A site cannot have more hosts than pages, and most presets have many hosts.
@@ -185,17 +200,23 @@ def _replayed(crawl: str, knobs: dict[str, Any]) -> Workload:
 
 def _ways(options: dict[str, Any], workload: Workload) -> tuple[Way, ...]:
     asked, slots = options["pools"], options["concurrency"]
-    if options["ways"]:
-        if asked or slots:
-            message = "--ways says pools and slots already; leave out --pools and --concurrency"
+    if options["ways"] is not None:
+        if asked or slots or options["grid"]:
+            message = "--ways says pools and slots already; leave out --pools, --concurrency and --grid"
             raise UsageError(message)
-        return plans.ways(tuple(word for word in options["ways"].split(",") if word.strip()))
+        return plans.ways(tuple(options["ways"].split(",")))
     if slots is not None:
-        names = asked or tuple(name for name, pool in pools.TABLE.items() if pool.most_concurrency is None)
+        names = asked or tuple(
+            name
+            for name, pool in pools.TABLE.items()
+            if pool.most_concurrency is None and pools.is_installed(pool)
+        )
         return tuple(way.parse(f"{name}-{slots}") for name in names)
     found = plans.possible(plans.GRID) if options["grid"] else plans.ordinary(workload)
     if asked is None:
         return found
+    for name in asked:
+        pools.check_installed(pools.TABLE[name])
     there = {one.pool for one in found}
     more = tuple(way.default(name) for name in asked if name not in there)
     return tuple(one for one in found if one.pool in asked) + more

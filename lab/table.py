@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from lab.measure import MEMORY_KIND
@@ -69,18 +70,28 @@ def of_marks(marks: list[Mark]) -> Table:
     return table
 
 
-def of_workload(name: str, trials: list[dict[str, Any]]) -> Table:
-    """Return one workload's trials, fastest first; the invalid ones, which prove nothing, last."""
-    heads = ("pages/s", "min", "max", "CPU/1000", "MB", "fetch p95", "parse wait p95", "parse p95", "cmds")
-    table = _table(f"{name}: pages per second, worker CPU s per 1000 pages, ms", heads)
-    for trial in sorted(trials, key=lambda t: (not t["valid"], -(t["pages_s"] or 0))):
-        if trial["pages_s"] is None:
-            table.add_row(trial["way"], f"INVALID: {trial['invalid']}", style="bold red")
-            continue
-        late = [number(trial["latency"][stage]["p95"]) for stage in ("fetch_ms", "parse_wait_ms", "parse_ms")]
-        rates = [number(trial[key], 1) for key in ("pages_s", "slowest", "fastest")]
-        costs = (number(trial["worker_cpu"], 1), number(trial["workers_mb"]))
-        style = None if trial["valid"] else "bold red"
+#: Characters from which a table has all its columns.
+WIDE = 105
+
+
+def of_workload(name: str, trials: list[dict[str, Any]], *, narrow: bool = False) -> Table:
+    """Return one workload's trials, fastest first; the invalid ones, which prove nothing, last.
+
+    On a narrow terminal only what tells most has a column. A trial without a valid run has no figures.
+    """
+    heads: tuple[str, ...] = ("pages/s", "min", "max", "CPU/1000", "MB")
+    stages = ("fetch_ms", "parse_wait_ms", "parse_ms")
+    if not narrow:
+        heads += ("fetch p95", "parse wait p95", "parse p95", "cmds")
+    title = escape(f"{name}: pages per second, worker CPU s per 1000 pages{'' if narrow else ', ms'}")
+    table = _table(title, heads)
+    for trial in sorted(trials, key=lambda t: (not t["valid"], -(t.get("pages_s") or 0))):
+        cells = [number(trial.get(key), 1) for key in ("pages_s", "slowest", "fastest", "worker_cpu")]
+        cells.append(number(trial.get("workers_mb")))
+        if not narrow:
+            latency = trial.get("latency") or {}
+            cells += [number((latency.get(stage) or {}).get("p95")) for stage in stages]
+            cells.append(number(trial.get("commands"), 1))
         label = trial["way"] if trial["valid"] else f"{trial['way']} INVALID"
-        table.add_row(label, *rates, *costs, *late, number(trial["commands"], 1), style=style)
+        table.add_row(escape(label), *cells, style=None if trial["valid"] else "bold red")
     return table

@@ -23,7 +23,7 @@ from poolcrawl.entry import INTERRUPTED
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="poolcrawl")
 def cli() -> None:
-    """Crawl the web with Celery workers whose pool is prefork, threads or gevent: a switch and a measurement.
+    """Crawl the web with Celery workers whose pool is prefork, threads, gevent or asyncio: a switch and a measurement.
 
     \b
     Try:  poolcrawl demo                       crawl the bundled website

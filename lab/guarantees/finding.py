@@ -35,6 +35,11 @@ class Finding:
         """Return the finding for JSON."""
         return asdict(self)
 
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Finding:
+        """Return the finding of a JSON object; a later version may have written more fields."""
+        return cls(row["pool"], row["guarantee"], row["kept"], row["measured"])
+
 
 @dataclass(frozen=True)
 class Endless:

@@ -34,7 +34,7 @@ def run(pages: list[str], slots: int, after_s: float) -> list[Parsed]:
         up.set()
         done = [task.result() for task in tasks]
     noticed_s = max(heard_at for _, heard_at in done[:slots]) - fired_at
-    note(looks=0, noticed_ms=round(noticed_s * 1000, 1))
+    note(noticed_ms=round(noticed_s * 1000, 1))
     return [found for found, _ in done]
 
 

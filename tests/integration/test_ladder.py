@@ -114,7 +114,7 @@ def test_callbacks_that_wait_queue_up_and_a_second_pool_cures_it(rows):
 def test_an_event_needs_no_looking(rows):
     """A polled flag is looked at in vain; `wait()` is not; `wait(timeout)` runs out when the gun is late."""
     assert rows["event-flag"].notes["looks"] >= 4
-    assert rows["event-wait"].notes["looks"] == 0
+    assert rows["event-wait"].notes["noticed_ms"] < 5000
     assert rows["event-timeout"].notes["timeouts"] >= 1
     assert rows["event-shutdown"].notes["shutdown_ms"] < 5000
 
