@@ -258,10 +258,10 @@ def _is_close(goal: Goal, trial: Row, best: Row) -> bool:
     return low >= CLOSE * high
 
 
-def _settings(trial: Row) -> dict[str, str] | None:
-    """Return the variables that choose a way; None for a split one, which takes two kinds of workers."""
+def _settings(trial: Row) -> dict[str, str]:
+    """Return the variables that choose a way; of a split one those of `make up-split`, slots left to the workers."""
     if trial.get("parse_pool"):
-        return None
+        return {"CRAWL_FETCH_POOL": str(trial["pool"]), "CRAWL_PARSE_POOL": str(trial["parse_pool"])}
     found = {"POOL": trial["pool"], "CONCURRENCY": trial["concurrency"], "WORKERS": trial["processes"]}
     found |= {"PIPELINE": trial.get("pipeline"), "BATCH": trial.get("batch")}
     return {f"CRAWL_{name}": str(value) for name, value in found.items() if value is not None}

@@ -155,7 +155,8 @@ def test_a_split_competes_as_a_pool_of_its_own():
     """Whether it wins over the pool that fetches in it is the question."""
     row = _throughput(trial("mixed", SPLIT, (90.0, 91.0, 92.0)), trial("mixed", GEVENT, (50.0, 51.0, 52.0)))
 
-    assert ("gevent-100+prefork-2", "prefork", None) == (row["way"], row["parse_pool"], row["settings"])
+    assert ("gevent-100+prefork-2", "prefork") == (row["way"], row["parse_pool"])
+    assert {"CRAWL_FETCH_POOL": "gevent", "CRAWL_PARSE_POOL": "prefork"} == row["settings"]
     assert ["gevent"] == [loser["pool"] for loser in row["losers"]]
     assert "100 slots for fetch, 2 of prefork for parse" in row["sentence"]
 
