@@ -19,12 +19,9 @@ DEFAULT: dict[str, tuple[str, ...]] = {
     "web": ("prefork-{n}", "threads-32", "threads-100", "gevent-100", "asyncio-100"),
     "heavy": (
         *("prefork-{n}", "threads-32", "gevent-100", "asyncio-100"),
-        *("threads-32x{n}", "gevent-100x{n}", "asyncio-100x{n}"),
+        *("threads-32x{n}", "gevent-100x{n}"),
     ),
-    "mixed": (
-        *("prefork-{n}", "threads-32", "gevent-100", "asyncio-100"),
-        *("gevent-100x{n}", "gevent-100+prefork-{n}"),
-    ),
+    "mixed": ("prefork-{n}", "threads-32", "gevent-100", "gevent-100x{n}", "gevent-100+prefork-{n}"),
 }
 #: What any other workload is tried with.
 ORDINARY = (
