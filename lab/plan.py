@@ -21,7 +21,7 @@ DEFAULT: dict[str, tuple[str, ...]] = {
         *("prefork-{n}", "threads-32", "gevent-100", "asyncio-100"),
         *("threads-32x{n}", "gevent-100x{n}"),
     ),
-    "mixed": ("prefork-{n}", "threads-32", "gevent-100", "gevent-100x{n}", "gevent-100+prefork-{n}"),
+    "mixed": ("prefork-{n}", "threads-32", "gevent-100x{n}", "gevent-100+prefork-{n}"),
 }
 #: What any other workload is tried with.
 ORDINARY = (

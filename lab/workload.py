@@ -137,16 +137,16 @@ PRESETS: dict[str, Workload] = {
         # No latency: what the crawler itself costs.
         Workload("lan", pages=1500, hosts=4),
         # The web: 300 ms in the median, many hosts.
-        Workload("web", pages=128, hosts=32, latency_ms=300, latency_sigma=0.5, latency_most_ms=1500),
+        Workload("web", pages=112, hosts=28, latency_ms=300, latency_sigma=0.5, latency_most_ms=1500),
         # The tutorial's one to three seconds.
         Workload(
             "slow", pages=60, hosts=20, latency_ms=1900, latency_sigma=0.35,
             latency_least_ms=1000, latency_most_ms=3000,
         ),
         # Parsing is what costs: 20 ms of CPU a page.
-        Workload("heavy", pages=150, hosts=4, parse_ms=20),
+        Workload("heavy", pages=120, hosts=4, parse_ms=20),
         # Some of everything.
-        Workload("mixed", pages=144, hosts=16, latency_ms=150, latency_sigma=0.7, latency_most_ms=1500,
+        Workload("mixed", pages=112, hosts=16, latency_ms=150, latency_sigma=0.7, latency_most_ms=1500,
                  parse_ms=8, errors=0.02),
     )
 }  # fmt: skip
