@@ -100,10 +100,12 @@ def _told_when_interrupted(report: Path | None) -> Iterator[None]:
 
 def tables(result: dict[str, Any]) -> Iterator[RenderableType]:
     """Yield what a person reads of a result."""
+    console = Console()
+    narrow = console.is_terminal and console.width < table.WIDE
     for workload in result["workloads"]:
         name = workload["name"]
         trials = [t for t in result["trials"] if t["workload"] == name]
-        yield table.of_workload(name, trials, narrow=Console().width < table.WIDE)
+        yield table.of_workload(name, trials, narrow=narrow)
         for trial in trials:
             if not trial["valid"]:
                 yield Text(f"{trial['way']} is INVALID: {trial['invalid']}", style="bold red")
