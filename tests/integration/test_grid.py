@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import stack
 
-from lab import running
+from lab import results, running
 from lab.grid import Cell
 from lab.lanes import read_trace
 from lab.plan import Plan
@@ -121,6 +121,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
         check=False,
     )
     found = json.loads(second.stdout)
+    read = results.read(tmp_path / "out" / "result.json")
     changed = subprocess.run(
         [*command, "--seed", "2"],
         cwd=tmp_path,
@@ -138,5 +139,6 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     assert [trial["runs"] for trial in found["trials"]] == [2, 2]
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"report.html", "result.json", "result.md", "result.csv", "runs.jsonl", "charts"} <= written
+    assert [found["trials"], found["schema"]] == [read["trials"], read["schema"]]
     assert changed.returncode == 2
     assert "holds the runs of another benchmark" in changed.stderr

@@ -161,3 +161,10 @@ def test_the_schema_requires_what_nobody_can_do_without():
         "valid",
         "pages_s",
     } == set(definitions["Trial"]["required"])
+
+
+def test_the_published_result_is_one():
+    """Whoever compares with it reads it by the same schema."""
+    found = results.read(ROOT / "docs" / "benchmarks" / "default" / "result.json")
+
+    assert all(one["valid"] for one in found["trials"])
