@@ -37,7 +37,7 @@ LOOKED_AT = 2000
 LEAST_MS = 0.01
 #: Of a pool that was not measured: CPU ms a page, and the share of a core that an interpreter with enough to do gets.
 USUAL_MS = 1.1
-#: The same of those that were.
+#: The same of those that were (docs/benchmark.md); asyncio's is gevent's, by their ratio in another run.
 USUAL_WORKER_MS = {"prefork": 1.11, "threads": 1.16, "gevent": 1.05, "asyncio": 1.0, "solo": 0.87}
 USUAL_SHARE = 0.85
 
