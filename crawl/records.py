@@ -49,7 +49,7 @@ REASONS = (
 TRANSIENT_REASONS = frozenset({"dns", "connect", "timeout", "reset"})
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-_VIA_CODES = {names.SEED: "s", names.LINK: "l", names.REDIRECT: "r", "sitemap": "m"}
+_VIA_CODES = {names.SEED: "s", names.LINK: "l", names.REDIRECT: "r", names.SITEMAP: "m"}
 _VIA_NAMES = {code: name for name, code in _VIA_CODES.items()}
 
 
@@ -118,7 +118,8 @@ def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
 class PageRef(msgspec.Struct, omit_defaults=True):
     """What one request came to, without its body; made by `fetch`, read by `parse`.
 
-    `location` is the raw Location header of a 3xx (joined and judged by parse). `retry_after_s` is the seconds the
+    `location` is the raw Location header of a 3xx (joined and judged by parse). `robots_tag` is the raw
+    X-Robots-Tag, several joined by commas. `retry_after_s` is the seconds the
     server asked for. `requested` is False where no request was made (robots, address, doomed host).
     Times are Redis milliseconds.
     """
@@ -136,6 +137,7 @@ class PageRef(msgspec.Struct, omit_defaults=True):
     last_modified: str | None = None
     location: str | None = None
     retry_after_s: float | None = None
+    robots_tag: str | None = None
     requested: bool = True
     started_ms: int = 0
     ended_ms: int = 0
@@ -200,13 +202,19 @@ class PageRecord(msgspec.Struct):
     parse_worker: str | None = None
     lease: str | None = None
     parse_slot: str | None = None
+    kind: str | None = None
+    robots: list[str] = []
+    open_graph: dict[str, Any] = {}
+    json_ld: list[Any] = []
+    text: str | None = None
 
 
 class CrawlOptions(msgspec.Struct, frozen=True):
     """A crawl's options, frozen when it is submitted; workers read them from Redis.
 
     Durations in seconds, sizes in bytes. `resolve` holds `NAME:PORT=ADDRESS:PORT`; `allow_addresses` is None when the
-    submitter said nothing (the workers' own list then counts).
+    submitter said nothing (the workers' own list then counts). `credentials` holds (origin, `basic` or `bearer`,
+    secret), `headers` (name, value), `extract` the rules as JSON, `recrawl` the name of an older crawl.
     """
 
     seeds: tuple[str, ...] = ()
@@ -235,6 +243,21 @@ class CrawlOptions(msgspec.Struct, frozen=True):
     allow_addresses: tuple[str, ...] | None = None
     resolve: tuple[str, ...] = ()
     demo: bool = False
+    drop_query: tuple[str, ...] = ()
+    max_pages_per_host: int | None = None
+    max_crawl_delay_s: float = 60.0
+    adaptive_delay: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
+    cookies: bool = False
+    credentials: tuple[tuple[str, str, str], ...] = ()
+    extract: str | None = None
+    extractor: str | None = None
+    main_text: bool = False
+    sitemaps: bool = False
+    recrawl: str | None = None
+    traps: str = "park"
+    pattern_budget: int = 100_000
+    calendar_budget: int = 2_000
     #: How many buckets the seen set has (see `docs/keys.md`); fixed when the crawl is made.
     seen_buckets: int = 16_384
 

@@ -70,6 +70,8 @@ class Settings(BaseSettings):
         (), description="private addresses, networks or host names that may be fetched"
     )
     resolve: Words = Field((), description="NAME:PORT=ADDRESS:PORT, connect there instead of asking DNS")
+    proxy: str | None = Field(None, description="http://[user:password@]host:port through which workers ask")
+    extractors: Words = Field((), description="dotted names of functions that --extractor may name here")
     body_ttl_s: float = Field(3600, gt=0, description="how long a fetched body waits for its parse")
     max_redis_mb: int | None = Field(
         None, ge=1, description="pause crawls above this; default: 90 % of maxmemory"
@@ -86,6 +88,12 @@ class Settings(BaseSettings):
     delay_s: float = Field(1.0, ge=0, le=3600, description="least time between two requests to one host")
     host_concurrency: int = Field(8, ge=1, le=1000, description="batches in flight per host, only at delay 0")
     robots: Literal["obey", "ignore"] = Field("obey", description="obey or ignore robots.txt")
+    max_crawl_delay_s: float = Field(
+        60, ge=0, le=86_400, description="longest Crawl-delay of a robots.txt that is obeyed as asked"
+    )
+    adaptive_delay: float = Field(
+        0, ge=0, le=100, description="delay as a multiple of the host's own response time; 0: off"
+    )
     max_hold_s: float = Field(3600, ge=0, description="longest time a server's Retry-After may hold its host")
     user_agent: str = Field(DEFAULT_USER_AGENT, min_length=1, description="what we call ourselves")
     connect_timeout_s: float = Field(10, gt=0, description="to connect")
@@ -96,6 +104,13 @@ class Settings(BaseSettings):
     max_attempts: int = Field(4, ge=1, le=100, description="requests for one URL")
     max_losses: int = Field(3, ge=1, le=100, description="workers one URL may cost before it ends as lost")
     max_links: int = Field(10_000, ge=1, description="links kept per page")
+    traps: Literal["park", "ignore"] = Field(
+        "park", description="park URLs that look endless, or ignore that"
+    )
+    pattern_budget: int = Field(100_000, ge=1, description="URLs of one host and path pattern")
+    calendar_budget: int = Field(
+        2_000, ge=1, description="URLs of one host and path pattern that carries a date"
+    )
     lease_s: float = Field(30, ge=1, description="how long a silent worker keeps its batch")
 
     @field_validator("redis_url")
@@ -128,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
-    @field_validator("queues", "allow_addresses", "resolve", mode="before")
+    @field_validator("queues", "allow_addresses", "resolve", "extractors", mode="before")
     @classmethod
     def _words(cls, value: object) -> object:
         if isinstance(value, str):

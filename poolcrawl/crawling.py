@@ -21,6 +21,12 @@ from worker import pools
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: Options that the crawl's frozen options hold under the same name.
+_CRAWL_OPTIONS = (
+    *("depth", "max_pages", "max_pages_per_host", "scope", "include", "exclude", "drop_query", "traps"),
+    *("delay_s", "adaptive_delay", "robots", "cookies", "sitemaps", "recrawl", "extractor", "main_text"),
+)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -105,6 +111,31 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--exclude", multiple=True, help="No URLs that match this regular expression (RE2).")
 @click.option("--delay", "delay_s", type=Seconds(0, 3600), help="Seconds between requests to a host [1].")
 @click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
+@click.option("--max-pages-per-host", type=click.IntRange(min=1), help="Most URLs to admit of one host.")
+@click.option("--drop-query", multiple=True, help="Leave this query parameter out of every URL.")
+@click.option(
+    "--adaptive-delay",
+    type=Seconds(0, 100),
+    help="Delay of a host as a multiple of its own response time [0].",
+)
+@click.option(
+    "--traps", type=click.Choice(["park", "ignore"]), help="Set aside URLs that look endless [park]."
+)
+@click.option("--header", "headers", multiple=True, help="Request header, as 'Name: value'.")
+@click.option("--cookies", is_flag=True, help="Keep cookies, one jar for the crawl.")
+@click.option(
+    "--credentials",
+    "credentials_file",
+    help="File of 'ORIGIN basic USER:PASSWORD' or 'ORIGIN bearer TOKEN' lines.",
+)
+@click.option("--sitemaps", is_flag=True, help="Start from the sitemaps of the seeds' sites, too.")
+@click.option(
+    "--recrawl", callback=_crawl_name, help="Crawl again what that crawl crawled, as far as it has changed."
+)
+@click.option("--extract", "extract_file", help="File of extraction rules for the records' `data`.")
+@click.option("--extractor", help="Function package.module:function that fills the records' `data`.")
+@click.option("--text", "main_text", is_flag=True, help="Keep each page's main text in its record.")
+@click.option("--dry-run", is_flag=True, help="Judge the links of the seeds and make no crawl.")
 @click.option(
     "--allow-address", multiple=True, callback=_addresses, help="Private network that may be fetched (CIDR)."
 )
@@ -131,7 +162,7 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         raise UsageError(message)
     given = {
         name: options[name]
-        for name in ("depth", "max_pages", "scope", "include", "exclude", "delay_s", "robots")
+        for name in _CRAWL_OPTIONS
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     urls.compile_patterns((*options["include"], *options["exclude"]))

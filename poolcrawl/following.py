@@ -300,16 +300,32 @@ def _same_crawl(options: CrawlOptions) -> str:
     for name, option in (
         ("depth", "--depth"),
         ("max_pages", "--max-pages"),
+        ("max_pages_per_host", "--max-pages-per-host"),
         ("scope", "--scope"),
+        ("adaptive_delay", "--adaptive-delay"),
+        ("traps", "--traps"),
+        ("recrawl", "--recrawl"),
+        ("extractor", "--extractor"),
         ("delay_s", "--delay"),
         ("robots", "--robots"),
     ):
         value = getattr(options, name)
         if value != getattr(plain, name):
             told += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    for flag, option in (
+        (options.cookies, "--cookies"),
+        (options.sitemaps, "--sitemaps"),
+        (options.main_text, "--text"),
+    ):
+        told += [option] if flag else []
+    # Neither secrets nor whole files are repeated.
+    for value, option in ((options.credentials, "--credentials"), (options.extract, "--extract")):
+        told += [option, "FILE"] if value else []
     for values, option in (
         (options.include, "--include"),
         (options.exclude, "--exclude"),
+        (options.drop_query, "--drop-query"),
+        (tuple(f"{name}: {value}" for name, value in options.headers), "--header"),
         (options.allow_addresses or (), "--allow-address"),
         (options.resolve, "--resolve"),
     ):

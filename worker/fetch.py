@@ -85,15 +85,17 @@ def fetch(
     options: CrawlOptions,
     clock_ms: Callable[[], int],
     begin: Begin = _unwatched,
+    extra: Mapping[str, str] | None = None,
 ) -> tuple[PageRef, bytes | None]:
     """Ask for one page; return its reference and, for outcome `ok` only, its decompressed body.
 
-    `begin` is given the request's limits, by which another thread may abort it.
+    `begin` is given the request's limits, by which another thread may abort it. `extra` are headers of this request
+    alone.
     """
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
-        answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin)
+        answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin, extra)
         try:
             body = _page(answer, ref, options.max_body_bytes, clock_ms)
         finally:
@@ -154,10 +156,18 @@ def _robots(
     return _accept(ref, b"")
 
 
-def _ask(url: str, web: Web, options: CrawlOptions, deadline: float, begin: Begin) -> HTTPResponse:
+def _ask(
+    url: str,
+    web: Web,
+    options: CrawlOptions,
+    deadline: float,
+    begin: Begin,
+    extra: Mapping[str, str] | None = None,
+) -> HTTPResponse:
     limits = Limits(options.connect_timeout_s, options.read_timeout_s, deadline)
     begin(limits)
-    return web.get(url, _headers(options.user_agent), limits)
+    headers = _headers(options.user_agent)
+    return web.get(url, {**headers, **extra} if extra else headers, limits)
 
 
 def _leave(answer: HTTPResponse) -> None:

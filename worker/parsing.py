@@ -14,8 +14,8 @@ import msgspec
 from crawl import names, urls
 from crawl.batches import Renewal, Result, RobotsAnswer
 from crawl.errors import FetchError, UnknownCrawlError
-from crawl.links import Links
 from crawl.records import FetchRequest, PageRecord, to_json
+from worker.admission import Admission
 from worker.robots import Rules, denial_of, product_token, verdict_of
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def parse_batch(
             lease,
             work.results,
             work.retries,
-            work.links,
+            work.admission.new,
             options=terms.options,
-            scope_seeds=work.scope_seeds,
-            refused=work.refused,
+            scope_seeds=work.admission.scope_seeds,
+            refused=work.admission.refused,
             robots=work.robots,
         )
     finally:
@@ -85,7 +85,7 @@ def parse_batch(
     if not closed:
         return 0
     if not capped:
-        terms.remember(work.links.fingerprints)
+        terms.remember(work.admission.new.fingerprints)
     return len(work.results) + len(work.retries)
 
 
@@ -104,14 +104,11 @@ class _Parsing:
         options = terms.options
         self.results: list[Result] = []
         self.retries: list[tuple[FetchRequest, int]] = []
-        self.links = Links(finite=options.depth is not None, buckets=options.seen_buckets, known=terms.known)
-        self.scope_seeds: list[str] = []
-        self.refused: dict[str, int] = {}
+        self.admission = Admission(terms, loaded)
         self.robots: RobotsAnswer | None = None
         self._process = process
         self._crawl = crawl
         self._options = options
-        self._scope = terms.scope(loaded.scope_seeds)
         self._loaded = loaded
         self._bodies = bodies
         self._worker, self._slot = place
@@ -228,27 +225,7 @@ class _Parsing:
                 record, "redirects", f"the chain is longer than {self._options.max_redirects} redirects"
             )
             return
-        scope = self._scope
-        if request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
-            # A seed may live elsewhere by now (http to https, apex to www): its new place joins the scope.
-            self.scope_seeds.append(target)
-            scope = urls.Scope(self._options, (*self._loaded.scope_seeds, *self.scope_seeds))
-            self._scope = scope
-        self._admit(scope, target, request, via=names.REDIRECT, depth=request.depth, hops=request.hops + 1)
-
-    def _admit(
-        self, scope: urls.Scope, target: str, request: FetchRequest, *, via: str, depth: int, hops: int
-    ) -> None:
-        refusal = scope.refusal(target, depth)
-        if refusal:
-            self.refused[refusal] = self.refused.get(refusal, 0) + 1
-            return
-        fingerprint = self.links.offer(target)
-        if fingerprint is not None:
-            admitted = FetchRequest(
-                url=target, depth=depth, via=via, parent=request.url, hops=hops, queued_ms=self._loaded.now_ms
-            )
-            self.links.put(fingerprint, admitted)
+        self.admission.redirect(request, target)
 
     def _read(self, request: FetchRequest, ref: PageRef, record: PageRecord) -> None:
         began = time.perf_counter()
@@ -275,8 +252,7 @@ class _Parsing:
         record.lang = document.lang
         record.text_length = document.text_length
         record.links = document.links
-        for link in document.links:
-            self._admit(self._scope, link, request, via=names.LINK, depth=request.depth + 1, hops=0)
+        self.admission.links(request, document)
         record.parse_ms = round((time.perf_counter() - began) * 1000, 3)
 
 

@@ -103,7 +103,7 @@ def test_a_page_record_has_the_fields_of_the_contract_in_order() -> None:
         "crawl url via parent depth attempts outcome redirect_to reason detail status content_type charset bytes "
         "sha256 etag last_modified title description canonical_link lang text_length links data queued_at "
         "started_at fetched_at parsed_at fetch_ms parse_ms wait_ms pool slot worker parse_pool parse_worker lease "
-        "parse_slot"
+        "parse_slot kind robots open_graph json_ld text"
     )
 
     assert expected == " ".join(PageRecord.__struct_fields__)
