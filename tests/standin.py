@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from crawl import keys, names, urls
-from crawl.batches import Batch, Loaded, Report, Result, Started
+from crawl.batches import Batch, Loaded, Refusal, Report, Result, Started
 from crawl.links import Links
 from crawl.records import CrawlOptions, Fetched, FetchRequest, PageRecord, PageRef, record_from_json, to_json
 
@@ -75,18 +75,20 @@ def report(
     requests: int = 1,
     mean_ms: float | None = 10.0,
     ended_ms: int | None = None,
-    hold_until_ms: int = 0,
     fails: int = 0,
+    good_ms: int | None = None,
+    refusal: Refusal | None = None,
 ) -> Report:
     """Return what a batch says of its host."""
     return Report(
         ended_ms=started.now_ms if ended_ms is None else ended_ms,
         requests=requests,
         mean_ms=mean_ms if requests else None,
-        hold_until_ms=hold_until_ms,
         answered=not fails,
         fails=fails,
         fail_reason="connect" if fails else "",
+        good_ms=good_ms,
+        refusal=refusal,
     )
 
 
