@@ -62,6 +62,9 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
         return None
     terms = process.terms(crawl, started.crawl_id, started.revision)
     options = terms.options
+    if not options.delay_s:
+        # Only such crawls have batches of several requests.
+        process.notices.listen()
     held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s))
     try:
         asking = _Asking(process, crawl, terms, started, held, began)
@@ -125,8 +128,6 @@ class _Asking:
         expected_s = self._started.expected_ms / 1000
         spent_s = 0.0
         asked = 0
-        if len(self._started.requests) > 1:
-            self._process.notices.listen()
         for index, request in enumerate(self._started.requests):
             if drain.begun() or not self._held.usable():
                 return

@@ -35,7 +35,7 @@ if #rest > 0 and held[4] == 'page' then enqueue(held[7], held[8], rest, true) en
 -- A 429 or 503 holds the host for everybody: as long as it asks, or, when it does not or has refused before, a time that
 -- doubles with each refusal in a row. Requests that were under way together are one refusal. A good answer to a request
 -- that began after it ends the row. Returns until when, or nil.
-local function refused(host_key, fields)
+local function refused(host_key, fields, ended)
   local since = fields.refused_at or 0
   if A.good_at and fields.refused and A.good_at > since then
     call('HDEL', host_key, 'refused', 'refused_at', 'refusal')
@@ -46,14 +46,14 @@ local function refused(host_key, fields)
   local pause = refusal.pause_ms
   if not fields.refused or refusal.began > since then
     fields.refused = (fields.refused or 0) + 1
-    call('HSET', host_key, 'refused', fields.refused, 'refused_at', string.format('%d', math.max(NOW, A.ended_at)),
+    call('HSET', host_key, 'refused', fields.refused, 'refused_at', string.format('%d', NOW),
       'refusal', refusal.status)
     if pause == 0 or fields.refused > 1 then
       local most = refusal.first_ms * 2 ^ math.min(fields.refused - 1, 20)
       pause = math.max(pause, most / 2 * (1 + refusal.jitter))
     end
   end
-  local hold = math.floor(A.ended_at + math.min(pause, refusal.most_ms))
+  local hold = math.floor(ended + math.min(pause, refusal.most_ms))
   if hold > (fields.hold or 0) then
     fields.hold = hold
     call('HSET', host_key, 'hold', string.format('%d', hold))
@@ -71,14 +71,16 @@ if A.requests > 0 then
     fields.expected_ms = expected and (0.7 * expected + 0.3 * A.mean_ms) or A.mean_ms
     call('HSET', host_key, 'expected_ms', string.format('%.1f', fields.expected_ms))
   end
-  ended_at(host, A.ended_at, fields)
+  -- Before this report, whatever the worker's clock says.
+  local ended = math.min(A.ended_at, NOW)
+  ended_at(host, ended, fields)
   if A.answered then
     if fields.fails then call('HDEL', host_key, 'fails', 'fail_reason') end
   elseif A.fails > 0 then
     call('HINCRBY', host_key, 'fails', A.fails)
     call('HSET', host_key, 'fail_reason', A.fail_reason)
   end
-  local hold = refused(host_key, fields)
+  local hold = refused(host_key, fields, ended)
   due = math.max(NOW, due_of(judge(fields), fields))
   -- Given up: its URLs end without being asked for, so they need not wait.
   if A.refusal and fields.refused >= A.refusal.limit then due = NOW end
