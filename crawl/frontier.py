@@ -173,6 +173,7 @@ class Frontier:
             max_losses=options.max_losses,
             adaptive=options.adaptive_delay,
             channel=keys.notices(),
+            pump=keys.pump("*"),
         )
         return Leased(
             state=state.decode(),
@@ -391,7 +392,8 @@ class Frontier:
         if refused:
             payload["refused"] = dict(refused)
         if robots is not None:
-            payload["robots"] = {**msgspec.structs.asdict(robots), "channel": keys.notices()}
+            payload["robots"] = robots
+            payload["channel"] = keys.notices()
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
 

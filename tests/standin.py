@@ -52,8 +52,9 @@ def links(opts: CrawlOptions, *pages: str, depth: int = 0, via: str = names.LINK
 
 
 def admit(frontier: Frontier, opts: CrawlOptions, *pages: str, depth: int = 0) -> tuple[int, int]:
-    """Make the crawl if need be, add URLs and close its seed source."""
+    """Make the crawl if need be, as one that is pumped, add URLs and close its seed source."""
     frontier.create(opts)
+    frontier.client.set(keys.pump(frontier.crawl), "standin")
     return frontier.add(links(opts, *pages, depth=depth), max_pages=opts.max_pages, close_seeds=True)
 
 
@@ -101,6 +102,7 @@ def fetched(
     said: Report | None = None,
     body: bytes = b"<html>",
     store: bool = True,
+    attempts: bytes | None = None,
 ) -> bool:
     """End the requests of a started batch; `count` of them were made (all of them, unless told)."""
     done = len(started.requests) if count is None else count
@@ -116,6 +118,7 @@ def fetched(
         options=opts,
         body_ttl_s=60,
         store=store,
+        attempts=attempts,
     )
 
 

@@ -1,6 +1,7 @@
 -- Hand out batches of requests whose host is due.
 -- A: window, slots (fetch slots alive), batch, budget_ms, lease_ms, host_concurrency, delay_ms, obey (robots),
---    fail_limit, refusal_limit, max_looks, max_losses, adaptive (multiple of a host's response time, 0: off), channel
+--    fail_limit, refusal_limit, max_looks, max_losses, adaptive (multiple of a host's response time, 0: off), channel,
+--    pump (key of a crawl's pump, with * for its name)
 -- Returns {state, batches, next (ms, or -1: nothing will be due by itself), now, leased, ended 0|1},
 -- each batch {lease, kind, count, first URL}.
 -- A repeated call after a lost reply hands out further batches; the reaper re-sends those whose reply was lost.
@@ -41,9 +42,17 @@ local function later(at)
 end
 
 -- What this crawl asks of a host is kept in the host's hash, for every crawl that asks it. A crawl that meets a host for
--- the first time gives it a fresh chance, and what it asks counts for batches under way, too.
-local function meet(host)
+-- the first time gives it a fresh chance, and what it asks counts for batches under way, too. What crawls asked that
+-- nobody pumps any more (interrupted, paused) is forgotten; they come here again when they go on.
+local function meet(host, fields)
   local key = HOST_ .. host
+  for field in pairs(fields) do
+    local crawl = string.match(field, '^delay (.*)$')
+    if crawl and crawl ~= NAME then
+      local pump = string.gsub(A.pump, '%*', function() return crawl end)
+      if call('EXISTS', pump) == 0 then call('HDEL', key, field, 'cap ' .. crawl, 'adaptive ' .. crawl) end
+    end
+  end
   call('HSET', key, 'delay ' .. NAME, A.delay_ms, 'cap ' .. NAME, A.host_concurrency)
   if A.adaptive > 0 then call('HSET', key, 'adaptive ' .. NAME, A.adaptive) end
   call('HDEL', key, 'fails', 'fail_reason', 'refused', 'refused_at', 'refusal')
@@ -55,7 +64,7 @@ end
 -- Whether the host may be asked now. Returns ready, when to look again, delay, host fields, whether to wait for a report.
 local function look(host)
   local delay, fields, cap = delay_of(host)
-  if fields['delay ' .. NAME] ~= A.delay_ms then delay, fields, cap = meet(host) end
+  if fields['delay ' .. NAME] ~= A.delay_ms then delay, fields, cap = meet(host, fields) end
   if due_of(delay, fields) > NOW then return false, due_of(delay, fields), delay, fields, true end
   local there = outstanding(host, fields)
   if due_of(delay, fields) > NOW then return false, due_of(delay, fields), delay, fields, true end

@@ -518,3 +518,20 @@ def test_the_adaptive_delay_has_a_cap_and_a_crawls_own_delay_is_the_least(fronti
         delays.append(_report(frontier, options, mean_ms=None).delay_ms)
 
     assert delays == [1000, 60_000]
+
+
+def test_a_crawl_that_nobody_pumps_owes_a_host_nothing(new_frontier, host):
+    """An interrupted crawl with a long delay does not slow down those that come after it."""
+    calm, hasty = new_frontier(), new_frontier()
+    slow, quick = standin.options(delay_s=60, adaptive_delay=9.0, host_concurrency=1), standin.options()
+    standin.admit(calm, slow, *standin.pages(host, 3))
+    _report(calm, slow)
+    calm.client.delete(keys.pump(calm.crawl))
+    standin.admit(hasty, quick, *standin.pages(host, 3))
+
+    (batch, *_) = standin.lease(hasty, quick)
+
+    assert standin.start(hasty, batch, quick).delay_ms == 0
+    assert {f"{word} {calm.crawl}".encode() for word in ("delay", "cap", "adaptive")}.isdisjoint(
+        hasty.client.hkeys(keys.host(host))
+    )
