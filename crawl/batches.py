@@ -53,6 +53,8 @@ class Started(msgspec.Struct, frozen=True):
     robots_version: str
     crawl_id: str
     revision: str
+    #: Most batches at the host at once, as of the start.
+    cap: int = 0
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -72,16 +74,28 @@ class Loaded(msgspec.Struct, frozen=True):
     bodies: Mapping[int, bytes]
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """A 429 or 503: its status, when its request began, and the pause that it asks for (0: it names none)."""
+
+    status: int
+    began_ms: int
+    pause_ms: int
+
+
 class Report(msgspec.Struct, frozen=True):
-    """What a batch's requests say of their host."""
+    """What a batch's requests say of their host.
+
+    `good_ms` is when the last request began that was answered and not refused; a batch ends with its first refusal.
+    """
 
     ended_ms: int
     requests: int
     mean_ms: float | None
-    hold_until_ms: int
     answered: bool
     fails: int
     fail_reason: str
+    good_ms: int | None = None
+    refusal: Refusal | None = None
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -28,9 +28,11 @@ def worker(name: str) -> str:
 
 
 def host(name: str) -> str:
-    """hash: due, hold, expected_ms, fails, `robots_delay <origin>`, `delay <crawl>` per active crawl (all ms).
+    """hash: ended, hold, expected_ms (all ms), what it failed or refused in a row, and what crawls ask of it.
 
-    Shared by all crawls. Written by `lease`, `fetched`, `finish`; expires a day after its last use.
+    `ended` is the end of its last request. `fails` and `refused` are counts, with `fail_reason`, `refusal` (a status)
+    and `refused_at`. `robots_delay <robots key>` per origin; `delay`, `cap`, `adaptive <crawl>` per active crawl.
+    Shared by all crawls. Written by `lease`, `fetched`, `complete`, `reap`, `finish`; expires a day after its last use.
     """
     return f"{PREFIX}host:{name}"
 
@@ -61,6 +63,14 @@ def host_queues(name: str) -> str:
     Written by `lease` (added) and by the report that frees the host (emptied).
     """
     return f"{PREFIX}host-queues:{name}"
+
+
+def notices() -> str:
+    """channel (publish and subscribe): names of hosts at which batches under way end with the request they are at.
+
+    Published by `fetched` (a refusal), `complete` and `lease` (a delay that batches under way know nothing of).
+    """
+    return f"{PREFIX}notices"
 
 
 def robots_prefix(view: str = "") -> str:

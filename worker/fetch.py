@@ -11,6 +11,7 @@ import logging
 import re
 import ssl
 import zlib
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -228,19 +229,37 @@ def _refuse(answer: HTTPResponse, ref: PageRef, clock_ms: Callable[[], int]) -> 
     ref.reason = "http"
     ref.detail = f"The server answered {phrase}{' without a Location' if status in REDIRECTS else ''}."
     if status in (429, 503):
-        ref.retry_after_s = _retry_after(answer.headers.get("retry-after"), clock_ms)
+        ref.retry_after_s = _retry_after(
+            answer.headers.get("retry-after"), answer.headers.get("date"), clock_ms
+        )
 
 
-def _retry_after(text: str | None, clock_ms: Callable[[], int]) -> float | None:
-    """Return the seconds a server asks to wait (RFC 9110 section 10.2.3), or None."""
+def _retry_after(text: str | None, date: str | None, clock_ms: Callable[[], int]) -> float | None:
+    """Return the seconds a server asks to wait (RFC 9110 section 10.2.3); None when it asks for none that we can read.
+
+    A point in time is read by the server's own clock (`date`), if it told that; one that has passed is no wait.
+    """
     if text is None:
         return None
     text = text.strip()
     if text.isdecimal() and text.isascii():
-        return float(text[:9])
+        # More digits than nine: 30 years are as good as any longer time.
+        return float(text) if len(text) <= 9 else float(10**9)
+    until_s = _seconds(text)
+    if until_s is None:
+        return None
+    now_s = _seconds(date)
+    return max(until_s - (clock_ms() / 1000 if now_s is None else now_s), 0.0)
+
+
+def _seconds(date: str | None) -> float | None:
+    """Return an HTTP date as seconds since 1970 (without a zone it is GMT), or None."""
+    if date is None:
+        return None
     try:
-        return max(parsedate_to_datetime(text).timestamp() - clock_ms() / 1000, 0.0)
-    except (ValueError, TypeError, OverflowError):
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 

@@ -17,6 +17,7 @@ from crawl.frontier import Frontier
 from worker import pools
 from worker.guard import Guard
 from worker.leases import Renewer
+from worker.notices import Notices
 from worker.parse import Document, parse
 from worker.robots import Rules
 from worker.sessions import Web
@@ -73,6 +74,7 @@ class Process:
             raise UnavailableError(message)
         self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
+        self.notices = Notices(connection.connect(url, connections=1))
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}
         self._frontiers: dict[str, Frontier] = {}

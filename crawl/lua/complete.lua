@@ -1,7 +1,7 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
 -- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
 --    groups and max_pages (see _admit.lua), scope_seeds, refused (reason -> count),
---    robots ({origin, verdict, body, fresh_ms, delay_ms} or {origin, retry_at} or nil)
+--    robots ({origin, verdict, body, fresh_ms, delay_ms} or {origin, retry_at} or nil), channel
 -- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'host')
@@ -38,12 +38,8 @@ if robots then
     call('HDEL', robots_key, 'attempts', 'not_before')
     -- Kept a little longer than it is fresh, so that a batch leased just before still finds its rules.
     call('PEXPIRE', robots_key, robots.fresh_ms + 600000)
-    call('HSET', HOST_ .. host, 'robots_delay ' .. robots.origin, string.format('%d', robots.delay_ms))
-    if robots.delay_ms > 0 then
-      -- Known only now, it counts from now: the report of this very request knew nothing of it.
-      local due = math.max(tonumber(call('HGET', HOST_ .. host, 'due') or '0'), NOW + robots.delay_ms)
-      call('HSET', HOST_ .. host, 'due', string.format('%d', due))
-    end
+    call('HSET', HOST_ .. host, 'robots_delay ' .. robots_key, string.format('%d', robots.delay_ms))
+    if robots.delay_ms > 0 then tell(A.channel, host) end
     call('PEXPIRE', HOST_ .. host, HOST_TTL)
   end
   free_host(host, NOW)

@@ -245,6 +245,39 @@ def test_retry_after_is_read_in_both_forms(serve, ask):
     assert got[2:] == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"0", 0.0),
+        (b" 12 ", 12.0),
+        (b"9" * 40, 1e9),
+        (b"1.5", None),
+        (b"+5", None),
+        (b"1e3", None),
+        (b"", None),
+        ("\u0663".encode(), None),
+        (b"Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        (b"Fri, 31 Dec 99999 23:59:59 GMT", None),
+        (b"Wed, 99 Oct 2015 77:28:00 GMT", None),
+    ],
+)
+def test_a_retry_after_of_any_kind_is_a_number_or_nothing(serve, ask, value, expected):
+    """Huge ones are cut, what has passed is no wait, and what is neither seconds nor a date is not there."""
+    answer = page(b"", b"Retry-After: " + value, status=b"429 Too Many")
+
+    assert ask(serve(says(answer)).url())[0].retry_after_s == expected
+
+
+def test_a_retry_after_date_is_read_by_the_servers_own_clock(serve, ask):
+    """A server whose clock is a day off means the same pause; a date without a zone is GMT."""
+    dates = (b"Date: Tue, 20 Oct 2015 07:28:00 GMT\r\nRetry-After: Tue, 20 Oct 2015 07:30:00 GMT",)
+    dates += (b"Date: Tue, 20 Oct 2015 07:28:00 GMT\r\nRetry-After: Tue, 20 Oct 2015 07:30:00 -0000",)
+
+    got = [ask(serve(says(page(b"", each, status=b"503 Busy"))).url())[0].retry_after_s for each in dates]
+
+    assert got == [120.0, 120.0]
+
+
 def drip_header(connection, server):
     server.head(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
