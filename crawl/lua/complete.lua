@@ -4,7 +4,7 @@
 --    robots (see crawl/batches.py:RobotsAnswer; or nil)
 -- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
 local key = LEASE_ .. A.lease
-local held = call('HMGET', key, 'state', 'host')
+local held = call('HMGET', key, 'state', 'host', 'queue', 'level')
 if held[1] ~= 'fetched' then return {'gone', 0, 0} end
 close_lease(key, held[2])
 
@@ -43,6 +43,7 @@ local function answered(robots)
     call('HSET', robots_key, 'ask_url', robots.ask_url, 'hops', robots.hops)
     call('HDEL', robots_key, 'attempts', 'not_before')
     call('PEXPIRE', robots_key, HOST_TTL)
+    call('ZADD', DUE_ .. held[4], 'XX', NOW, held[3])
   else
     call('HSET', robots_key, 'verdict', robots.verdict, 'body', robots.body, 'sitemaps', robots.sitemaps,
       'version', string.format('%d', NOW), 'fresh_until', string.format('%d', NOW + robots.fresh_ms))
