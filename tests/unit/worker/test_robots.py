@@ -242,3 +242,17 @@ def test_a_server_that_fails_is_a_denial_by_robots(reason, status, hops, why):
         == denial_of(ref, hops)
     )
     assert "deny" == verdict_of(ref, None)
+
+
+def test_what_a_pages_headers_ask_of_robots_is_kept(serve, ask):
+    """Each X-Robots-Tag on a line of its own: a robot named in one must not count for the next. Not endlessly, though."""
+    headers = (b"X-Robots-Tag: otherbot: noindex", b"x-robots-tag: nofollow")
+    long = (b"X-Robots-Tag: " + b"x" * 3000,)
+
+    ref, _ = ask(serve(says(page(b"<p>", *headers))).url())
+    bounded, _ = ask(serve(says(page(b"<p>", *long))).url())
+    none, _ = ask(serve(says(page(b"<p>"))).url())
+
+    assert "otherbot: noindex\nnofollow" == ref.robots_tag
+    assert 2000 == len(bounded.robots_tag)
+    assert none.robots_tag is None

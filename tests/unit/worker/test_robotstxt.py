@@ -10,6 +10,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from protego import Protego
 
 from worker.matching import path_of
 from worker.robotstxt import MAX_BYTES, MAX_SITEMAPS, Rules, product_token
@@ -381,3 +382,18 @@ def test_a_verdict_costs_at_most_50_microseconds(lines, starred):
         times.append(time.perf_counter() - begun)
 
     assert statistics.median(times) < 50e-6
+
+
+@pytest.mark.parametrize("starred", [0.0, 0.3, 1.0])
+def test_protego_says_the_same(starred):
+    """A second opinion, on what both read alike: plain paths, stars and ends, allowed and not."""
+    body = _file(300, starred).replace(b"Disallow: /a", b"Allow: /a")
+    ours, theirs = Rules.from_text(body), Protego.parse(body.decode())
+    pages = [
+        rule.partition(": ")[2].replace("*", "x/y").replace("$", "") for rule in body.decode().split("\n")[1:]
+    ]
+    urls = [f"http://h.test{page}{tail}" for page in pages for tail in ("", "z", "/z?q=1")]
+    differing = [url for url in urls if ours.allowed(url, US) != theirs.can_fetch(url, "poolcrawl")]
+
+    assert len(urls) == 900
+    assert differing == []
