@@ -23,6 +23,7 @@ _TOKEN = re.compile(r"[A-Za-z_-]+")
 _WORD = re.compile(r"[^\s/]+")
 _BOM = b"\xef\xbb\xbf"
 _WHITE = " \t\v\f"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 #: What a line may call itself; the misspellings are those that Google's reader takes.
 _NAMES = {
     **dict.fromkeys(("user-agent", "useragent", "user agent"), "agent"),
@@ -66,7 +67,7 @@ class Rules:
     """The rules of one origin.
 
     `sitemaps` are the canonical URLs of its Sitemap lines, in order, each once. `text` is what there is to keep of the
-    file: the lines that say something, each in its place, one character per byte.
+    file: the lines that say something, each in its place, in ASCII (octets beyond it are escaped, which changes no rule).
     """
 
     def __init__(self, text: str = "", base: str | None = None) -> None:
@@ -88,8 +89,8 @@ class Rules:
 
     @classmethod
     def from_kept(cls, kept: bytes) -> Rules:
-        """Return the rules whose `text` was kept as UTF-8."""
-        return cls(kept.decode("utf-8", "replace").encode("latin-1", "replace").decode("latin-1"))
+        """Return the rules whose `text` was kept."""
+        return cls(kept.decode("latin-1"))
 
     def allowed(self, url: str, user_agent: str) -> bool:
         """Return whether a canonical URL may be asked for."""
@@ -107,9 +108,8 @@ class Rules:
         rule = matcher.rule(path_of(url)) if matcher else None
         if rule is None:
             return None
-        text = self.text.split("\n")[rule.line - 1].strip(_WHITE)
-        shown = text.encode("latin-1").decode("utf-8", "replace")
-        return f"{shown[:200]} (line {rule.line})"
+        line = self.text.split("\n")[rule.line - 1].strip(_WHITE)
+        return f"{line[:200]} (line {rule.line})"
 
     def crawl_delay(self, user_agent: str) -> float | None:
         """Return the Crawl-delay that applies to us, in seconds (at most a day), or None.
@@ -154,7 +154,7 @@ class Rules:
             elif group.agents:
                 # An empty one matches nothing, but it is a rule: the list of names ends.
                 group.rules.append((number, name == "allow", value))
-        self.text = "\n".join(lines).rstrip("\n")
+        self.text = _BEYOND_ASCII.sub(lambda match: f"%{ord(match[0]):02X}", "\n".join(lines).rstrip("\n"))
 
     def _sitemap(self, value: str) -> None:
         if len(self.sitemaps) == MAX_SITEMAPS:
