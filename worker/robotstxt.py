@@ -67,7 +67,7 @@ class Rules:
     """The rules of one origin.
 
     `sitemaps` are the canonical URLs of its Sitemap lines, in order, each once. `text` is what there is to keep of the
-    file: the lines that say something, each in its place, in ASCII (octets beyond it are escaped, which changes no rule).
+    file: the lines that say something, each in its place; octets beyond ASCII are escaped, which changes no rule.
     """
 
     def __init__(self, text: str = "", base: str | None = None) -> None:
