@@ -109,7 +109,14 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):
-    """What an origin's robots.txt came to; `retry_ms` instead of a verdict when it is worth another attempt."""
+    """What a request for an origin's robots.txt came to: a verdict, or what is to be asked for next.
+
+    That is `ask_url`, the target of a redirect, which `hops` redirects have led to; or the same URL again after
+    `retry_ms`. `body` is what `worker.robots.Rules` keeps of the file for the verdict `rules`, and for `deny` the
+    reason and the sentence of the records (`denial`). `sitemaps` are URLs, one on each line. An answer counts for
+    `fresh_ms`; when a later one cannot be had, an older one that was given at most `keep_ms` ago goes on counting, for
+    `stale_ms` each time.
+    """
 
     origin: str
     verdict: str = "allow"
@@ -117,6 +124,16 @@ class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):
     fresh_ms: int = 0
     delay_ms: int = 0
     retry_ms: int | None = None
+    ask_url: str | None = None
+    hops: int = 0
+    sitemaps: str = ""
+    keep_ms: int = 0
+    stale_ms: int = 0
+
+
+def denial(why: str) -> str:
+    """Return the body of a `deny`: reason `robots`, and what stands in the records of its pages."""
+    return f"robots robots.txt could not be had ({why}), so nothing may be fetched (RFC 9309 section 2.3.1.4)"
 
 
 class Renewal(msgspec.Struct, frozen=True):

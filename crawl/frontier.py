@@ -15,7 +15,7 @@ import msgspec
 import redis
 
 from crawl import keys, names, records, scripts, urls
-from crawl.batches import Batch, Leased, Loaded, Started
+from crawl.batches import Batch, Leased, Loaded, Started, denial
 from crawl.errors import UsageError
 from crawl.links import level_of
 
@@ -405,6 +405,7 @@ class Frontier:
             lease_ms=int(options.lease_s * 1000),
             max_losses=options.max_losses,
             limit=limit,
+            denial=denial("every worker that asked for it ended"),
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed
 
@@ -433,6 +434,11 @@ class Frontier:
         if verdict is None:
             return None
         return version.decode(), verdict.decode(), body or b""
+
+    def robots_sitemaps(self, origin: str) -> list[str]:
+        """Return the sitemaps that an origin's robots.txt names; none as long as it has not been read."""
+        lines = self.client.hget(keys.robots_prefix(self._view) + origin, "sitemaps")
+        return lines.decode().split("\n") if lines else []
 
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""

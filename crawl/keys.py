@@ -79,9 +79,10 @@ def robots_prefix(view: str = "") -> str:
 
 
 def robots(origin: str) -> str:
-    """hash: verdict (allow, deny, rules), body, version, fresh_until, asked_until, attempts. Expires by freshness.
+    """hash: verdict (allow, deny, rules), body, sitemaps, version, fresh_until, asked_until, attempts and more.
 
-    Shared by all crawls. `lease` marks it asked, `complete` stores the answer.
+    `ask_url` and `hops` stand in it while its redirects are followed. Shared by all crawls. `lease` marks it asked,
+    `complete` stores the answer (`batches.RobotsAnswer`); it expires when that may not be used any more.
     """
     return f"{robots_prefix()}{origin}"
 
@@ -203,7 +204,10 @@ def counts(name: str) -> str:
 
 
 def hosts(name: str) -> str:
-    """set of host names the crawl admitted a URL of. Written by `add` and `complete`; `finish` frees them."""
+    """set of host names the crawl admitted a URL of, or followed a robots.txt to; `finish` frees them.
+
+    Written by `add`, `complete` and `lease`.
+    """
     return part(name, "hosts")
 
 

@@ -119,7 +119,7 @@ class PageRef(msgspec.Struct, omit_defaults=True):
     """What one request came to, without its body; made by `fetch`, read by `parse`.
 
     `location` is the raw Location header of a 3xx (joined and judged by parse). `robots_tag` is the raw
-    X-Robots-Tag, several joined by commas. `retry_after_s` is the seconds the
+    X-Robots-Tag, one line for each of several. `retry_after_s` is the seconds the
     server asked for. `requested` is False where no request was made (robots, address, doomed host).
     Times are Redis milliseconds.
     """

@@ -269,9 +269,12 @@ def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
     depth = "no depth limit" if options.depth is None else f"depth {options.depth}"
     pages = "no page limit" if options.max_pages is None else f"at most {options.max_pages} pages"
     workers = f"; {stack.workers} x {stack.pool} worker" if stack is not None else ""
+    robots = options.robots
+    if robots == "obey":
+        robots += f" (Crawl-delay up to {options.max_crawl_delay_s:g} s)"
     return (
         f"crawl '{name}': scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
-        f"robots {options.robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
+        f"robots {robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
     )
 
 

@@ -34,8 +34,11 @@ class Admission:
             self._scope = urls.Scope(self._options, (*self._loaded.scope_seeds, *self.scope_seeds))
         self._offer(target, request, via=names.REDIRECT, depth=request.depth, hops=request.hops + 1)
 
-    def links(self, request: FetchRequest, document: Document) -> None:
-        """Offer a page's links, one level deeper."""
+    def links(self, request: FetchRequest, document: Document, *, follow: bool = True) -> None:
+        """Offer a page's links, one level deeper; where the page forbids to follow them, none is admitted."""
+        if not follow:
+            self.refused["nofollow"] = self.refused.get("nofollow", 0) + len(document.links)
+            return
         for link in document.links:
             self._offer(link, request, via=names.LINK, depth=request.depth + 1, hops=0)
 

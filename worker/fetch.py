@@ -23,7 +23,6 @@ from urllib3.exceptions import InvalidHeader
 
 from crawl.errors import FetchError, FinalFetchError, TransientFetchError
 from crawl.records import PageRef
-from crawl.urls import join
 from worker.sessions import Limits
 from worker.sockets import DeadlineError
 
@@ -49,8 +48,8 @@ READABLE = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What robots.txt is read of, in bytes (RFC 9309 section 2.5).
 ROBOTS_BYTES = 500 * 1024
-#: Redirects of robots.txt that are followed (RFC 9309 section 2.3.1.2).
-ROBOTS_HOPS = 5
+#: What is kept of X-Robots-Tag headers, in characters.
+_ROBOTS_TAG_CHARS = 2000
 #: Most bytes of one read: a server may announce megabytes and send none.
 _READ_BYTES = 1 << 20
 #: Most content codings on top of each other.
@@ -114,46 +113,41 @@ def fetch_robots(
     options: CrawlOptions,
     clock_ms: Callable[[], int],
     begin: Begin = _unwatched,
+    extra: Mapping[str, str] | None = None,
 ) -> tuple[PageRef, bytes | None]:
-    """Ask for a robots.txt, following its redirects; return its reference and, when the server answered, a body.
+    """Ask for a robots.txt; return its reference and, when the server answered, the first `ROBOTS_BYTES` of its body.
 
     Outcome `ok` with an empty body and the status kept means "not available": everything is allowed (RFC 9309
-    section 2.3.1.3). A 5xx or no answer is `failed`.
+    section 2.3.1.3). A 5xx, a 429 or no answer is `failed`. A `redirect` is not followed here: the next hop is a
+    request of its own, which the frontier leases (section 2.3.1.2).
     """
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
-        body = _robots(request.url, ref, web, options, clock_ms, begin)
+        answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin, extra)
+        try:
+            body = _robots(answer, ref, clock_ms)
+        finally:
+            _leave(answer)
     except Exception as error:  # noqa: BLE001 - whatever the web does is a record
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
     return ref, body
 
 
-def _robots(
-    url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: Callable[[], int], begin: Begin
-) -> bytes | None:
-    deadline = monotonic() + options.total_timeout_s
-    for _ in range(ROBOTS_HOPS + 1):
-        answer = _ask(url, web, options, deadline, begin)
-        try:
-            status = ref.status = answer.status
-            if 200 <= status < 300:
-                _describe(answer, ref)
-                return _accept(
-                    ref, _decoded(answer, _raw(answer, ROBOTS_BYTES, cut=True), ROBOTS_BYTES, cut=True)
-                )
-            target = join(url, _location(answer)) if status in REDIRECTS and _location(answer) else None
-            if target is None:
-                _refuse(answer, ref, clock_ms)
-                if status >= 500:
-                    return None
-                ref.reason = ref.detail = None
-                return _accept(ref, b"")
-        finally:
-            _leave(answer)
-        url = target
-    # Too many redirects count as not available (RFC 9309 section 2.3.1.2).
+def _robots(answer: HTTPResponse, ref: PageRef, clock_ms: Callable[[], int]) -> bytes | None:
+    status = ref.status = answer.status
+    if 200 <= status < 300:
+        _describe(answer, ref)
+        return _accept(ref, _decoded(answer, _raw(answer, ROBOTS_BYTES, cut=True), ROBOTS_BYTES, cut=True))
+    if status in REDIRECTS and (location := _location(answer)):
+        ref.outcome = "redirect"
+        ref.location = location
+        return None
+    _refuse(answer, ref, clock_ms)
+    if status >= 500 or status == 429:
+        return None
+    ref.reason = ref.detail = None
     return _accept(ref, b"")
 
 
@@ -210,6 +204,8 @@ def _describe(answer: HTTPResponse, ref: PageRef) -> None:
         ref.content_type, ref.charset = _media_type(content_type)
     ref.etag = headers.get("etag")
     ref.last_modified = headers.get("last-modified")
+    if "x-robots-tag" in headers:
+        ref.robots_tag = "\n".join(headers.getlist("x-robots-tag"))[:_ROBOTS_TAG_CHARS]
 
 
 def _accept(ref: PageRef, body: bytes) -> bytes:

@@ -105,7 +105,7 @@ class _Asking:
         self._bytes = 0
         self._token = product_token(self._options.user_agent)
         self._web: Web | None = None
-        #: Why nothing of the origin may be asked for, where there is no web server (`robots.denial_of`).
+        #: Why nothing of the origin may be asked for, where its robots.txt could not be had (`robots.denial_of`).
         self._denial = ""
         self._allowed: Callable[[str], bool] = self._verdicts()
 
@@ -163,10 +163,10 @@ class _Asking:
                 return self._without_request(index, "skipped", "scope", detail)
         if not self._allowed(request.url):
             reason, _, why = self._denial.partition(" ")
-            if reason in REASONS:
+            if reason in REASONS and reason != "robots":
                 return self._without_request(index, "failed", reason, why)
             return self._without_request(
-                index, "skipped", "robots", f"{self._started.origin}/robots.txt disallows it"
+                index, "skipped", "robots", why or f"{self._started.origin}/robots.txt disallows it"
             )
         if self._web is None:
             self._web = self._process.web(self._options)

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 KNOWN_LIMIT = 500_000
 #: Seconds a renewal waits for Redis: it must know of an outage before the leases end.
 RENEWAL_PATIENCE_S = 3.0
-#: Parsed robots.txt files one process keeps.
+#: Parsed robots.txt files one process keeps, and characters of them; parsed, they take several times that.
 RULES_LIMIT = 2000
+RULES_CHARS = 16 * 1024 * 1024
 
 
 class Terms:
@@ -79,6 +80,7 @@ class Process:
         self._terms: dict[str, Terms] = {}
         self._frontiers: dict[str, Frontier] = {}
         self._rules: OrderedDict[tuple[str, str], tuple[str, Rules | None, str]] = OrderedDict()
+        self._rules_chars = 0
         self._webs: dict[tuple[tuple[str, ...], tuple[str, ...]], Web] = {}
         self._guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = {}
         self._own = threading.local()
@@ -118,13 +120,22 @@ class Process:
                 return "allow", None, ""
             stored_version, verdict, body = answer
             if verdict == "rules":
-                known = (verdict, Rules.from_text(body), "")
+                known = (verdict, Rules.from_kept(body), "")
             else:
                 known = (verdict, None, body.decode("utf-8", "replace"))
-            self._rules[origin, stored_version] = known
-            while len(self._rules) > RULES_LIMIT:
-                self._rules.popitem(last=False)
+            self._keep_rules((origin, stored_version), known)
         return known
+
+    def _keep_rules(self, key: tuple[str, str], known: tuple[str, Rules | None, str]) -> None:
+        with self._lock:
+            if key not in self._rules:
+                self._rules_chars += _chars(known[1])
+            self._rules[key] = known
+            while len(self._rules) > RULES_LIMIT or (
+                self._rules_chars > RULES_CHARS and len(self._rules) > 1
+            ):
+                _, (_, dropped, _) = self._rules.popitem(last=False)
+                self._rules_chars -= _chars(dropped)
 
     def web(self, options: CrawlOptions) -> Web:
         """Return the HTTP session of this slot's owner (process or thread, as the pool table says)."""
@@ -147,6 +158,10 @@ class Process:
             if guard is None:
                 guard = self._guards[allow, resolve] = Guard(allow, resolve)
             return guard
+
+
+def _chars(rules: Rules | None) -> int:
+    return len(rules.text) if rules else 0
 
 
 def _child_offset() -> int:

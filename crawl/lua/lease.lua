@@ -82,14 +82,14 @@ local function given_up(fields)
   return nil
 end
 
--- Whether the origin's robots.txt is known. Returns 'fresh', or 'ask', or when to look again.
+-- Whether the origin's robots.txt is known. Returns 'fresh', or 'ask', or when to look again; where it was redirected,
+-- also the URL to ask for and how many redirects led there.
 local function robots(origin)
   if not A.obey then return 'fresh' end
-  local known = call('HMGET', ROBOTS_ .. origin, 'fresh_until', 'asked_until', 'not_before')
+  local known = call('HMGET', ROBOTS_ .. origin, 'fresh_until', 'asked_until', 'not_before', 'ask_url', 'hops')
   if tonumber(known[1] or 0) > NOW then return 'fresh' end
   local at = math.max(tonumber(known[2] or 0), tonumber(known[3] or 0))
-  if at > NOW then return at end
-  return 'ask'
+  return at > NOW and at or 'ask', known[4], known[5]
 end
 
 local function make_lease(kind, origin, host, queue, entries, delay, fields, doom)
@@ -182,23 +182,26 @@ while #batches < want and looks < A.max_looks do
   local queue = found[1]
   if not queue then break end
   local own_level, origin = place_of(queue)
-  local host = host_of(origin)
+  local verdict, target, hops = robots(origin)
+  -- A redirected robots.txt is asked for under the politeness of the host it was redirected to.
+  local host = host_of(target or origin)
   local tail = NOW + math.min(looks * 0.001, 0.98)
   local ready, at, delay, fields, blocked = look(host)
   local doom = given_up(fields)
   -- Who asks nobody waits for nobody.
-  local free = doom and robots(origin) == 'fresh'
+  local free = doom and verdict == 'fresh'
   if not ready and not free then
     call('ZADD', due_key, at, queue)
     if blocked then wait_for_report(host, queue) end
   else
     local full = at and not free
-    local verdict = robots(origin)
     if verdict == 'ask' then
       local key = ROBOTS_ .. origin
       call('HSET', key, 'asked_until', NOW + 2 * A.lease_ms)
       call('PEXPIRE', key, HOST_TTL)
-      local line = string.format('0 0 1 0 0 s %x - %s/robots.txt', NOW, origin)
+      local line = string.format('0 0 1 0 %d s %x - %s', tonumber(hops or 0), NOW, target or origin .. '/robots.txt')
+      -- Known to `finish`, which takes this crawl's delay from it.
+      if target then call('SADD', HOSTS, host) end
       make_lease('robots', origin, host, queue, {line}, delay, fields, nil)
       call('ZADD', due_key, NOW + 2 * A.lease_ms, queue)
       wait_for_report(host, queue)

@@ -1,5 +1,5 @@
 -- Look after overdue leases: re-send what was only sent or fetched, take back what was being fetched.
--- A: lease_ms, max_losses, limit
+-- A: lease_ms, max_losses, limit, denial (body of a `deny`)
 -- Returns {fetch, parse, reclaimed}: batches to send again as {lease, kind, count, first URL}, and URLs taken back.
 -- What was only sent and has lost its place at the host goes back to waiting instead, uncharged.
 -- A repeated call finds nothing overdue until a lease's time has passed once more.
@@ -16,9 +16,9 @@ local function take_back(key, lease)
     call('HDEL', robots_key, 'asked_until')
     if call('HINCRBY', robots_key, 'losses', 1) >= A.max_losses then
       -- Unreachable is disallowed (RFC 9309 section 2.3.1.4); asked again after an hour.
-      call('HSET', robots_key, 'verdict', 'deny', 'body', '', 'version', string.format('%d', NOW),
-        'fresh_until', NOW + 3600000)
-      call('HDEL', robots_key, 'losses')
+      call('HSET', robots_key, 'verdict', 'deny', 'body', A.denial, 'sitemaps', '', 'version', string.format('%d', NOW),
+        'fresh_until', string.format('%d', NOW + 3600000))
+      call('HDEL', robots_key, 'losses', 'ask_url', 'hops')
     end
   elseif #entries == 1 and lease.begun then
     local tried, lost, rest = string.match(entries[1], '^(%d+) (%d+) %d (.*)$')

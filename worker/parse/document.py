@@ -11,7 +11,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One parsed page. `links` are canonical URLs in document order, each once; `charset` is the one that was used.
 
     `kind` is what was read (`html`, `text`, `sitemap`, `feed`), `robots` the directives that apply to us, `data` what
-    extraction rules found.
+    extraction rules found. `robots_meta` are (name, content) of the `<meta>` elements that hold such directives.
     """
 
     title: str | None = None
@@ -27,3 +27,4 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     json_ld: list[Any] = []
     text: str | None = None
     data: dict[str, Any] = {}
+    robots_meta: list[tuple[str, str]] = []

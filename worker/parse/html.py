@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from selectolax.lexbor import LexborHTMLParser
 
 from crawl.urls import MAX_URL_LENGTH, join, join_all
+from worker.parse import directives
 from worker.parse.document import Document
 from worker.parse.nesting import bounded
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MAX_TITLE = 1000
 MAX_DESCRIPTION = 4000
 MAX_LANG = 64
+#: Elements with directives for robots that are kept of a page.
+MAX_ROBOTS_METAS = 50
 
 _ELEMENTS = "a[href],area[href],frame[src],iframe[src],link[href],base[href],meta[content],title"
 #: `rel` words of a <link> that lead to a page.
@@ -48,6 +51,7 @@ class _Reading:
         self.title: str | None = None
         self.description: str | None = None
         self.canonical: str | None = None
+        self.robots: list[tuple[str, str]] = []
 
     def take(self, node: LexborNode) -> None:
         tag = node.tag
@@ -78,9 +82,13 @@ class _Reading:
 
     def _meta(self, attributes: dict[str, str | None]) -> None:
         content = attributes.get("content") or ""
-        if (attributes.get("name") or "").strip().lower() == "description":
+        name = (attributes.get("name") or "").strip().lower()
+        if name == "description":
             if self.description is None:
                 self.description = _clean(content, MAX_DESCRIPTION)
+        elif name and len(content) <= MAX_TITLE and directives.is_meant(name, content):
+            if len(self.robots) < MAX_ROBOTS_METAS:
+                self.robots.append((name, content))
         elif (attributes.get("http-equiv") or "").strip().lower() == "refresh":
             match = _REFRESH.match(content)
             target = match and (match[1] or match[2] or match[3])
@@ -116,4 +124,5 @@ def read(url: str, text: str | bytes, charset: str, max_links: int) -> Document:
         text_length=length_of(body.text(separator=" ")) if body is not None else 0,
         links=join_all(url, references, base, max_links),
         charset=charset,
+        robots_meta=reading.robots,
     )
