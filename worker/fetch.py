@@ -10,19 +10,21 @@ import http.client
 import logging
 import re
 import ssl
-import zlib
 from email.utils import parsedate_to_datetime
+from base64 import b64encode
 from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from urllib3.exceptions import InvalidHeader
 
 from crawl.errors import FetchError, FinalFetchError, TransientFetchError
 from crawl.records import PageRef
-from crawl.urls import join
+from crawl.urls import join, origin_of
+from worker import codings
 from worker.sessions import Limits
 from worker.sockets import DeadlineError
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
     from crawl.records import CrawlOptions, FetchRequest
+    from worker.cookies import Jar
     from worker.sessions import Web
 
 log = logging.getLogger(__name__)
@@ -50,23 +53,33 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ROBOTS_BYTES = 500 * 1024
 #: Redirects of robots.txt that are followed (RFC 9309 section 2.3.1.2).
 ROBOTS_HOPS = 5
+#: Longest header value that goes into a record, in characters.
+MAX_VALUE = 1024
 #: Most bytes of one read: a server may announce megabytes and send none.
 _READ_BYTES = 1 << 20
-#: Most content codings on top of each other.
-_MAX_CODINGS = 3
-#: Codings we did not ask for and cannot undo.
-_FOREIGN_CODINGS = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
-def _headers(user_agent: str) -> Mapping[str, str]:
-    """Return the request headers of a crawl; made once, never changed."""
-    return {
+def _headers(user_agent: str, own: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """Return the request headers of a crawl, its own in place of ours; made once, never changed."""
+    replaced = {name.lower() for name, _ in own}
+    ours = {
         "User-Agent": user_agent,
         "Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5",
-        "Accept-Encoding": "gzip, deflate",
+        "Accept-Encoding": codings.ACCEPTED,
+    }
+    kept = {name: value for name, value in ours.items() if name.lower() not in replaced}
+    return MappingProxyType({**kept, **dict(own)})
+
+
+@lru_cache(maxsize=64)
+def _logins(credentials: tuple[tuple[str, str, str], ...]) -> Mapping[str, str]:
+    """Return origin -> Authorization header (RFC 7617, RFC 6750)."""
+    return {
+        origin: f"Basic {b64encode(secret.encode()).decode()}" if kind == "basic" else f"Bearer {secret}"
+        for origin, kind, secret in credentials
     }
 
 
@@ -75,7 +88,15 @@ def _media_type(header: str) -> tuple[str | None, str | None]:
     """Return media type (lower case, no parameters) and charset label of a Content-Type header."""
     essence = header.partition(";")[0].strip().lower()
     charset = _CHARSET.search(header)
-    return (essence if "/" in essence else None), (charset[1] if charset else None)
+    return (
+        essence if "/" in essence and _printable(essence) else None,
+        _printable(charset[1]) if charset else None,
+    )
+
+
+def _printable(text: str | None) -> str | None:
+    """Return a header's value as a record may hold it: printable and not endless, else None."""
+    return text if text is not None and len(text) <= MAX_VALUE and text.isprintable() else None
 
 
 def fetch(
@@ -86,17 +107,22 @@ def fetch(
     clock_ms: Callable[[], int],
     begin: Begin = _unwatched,
     extra: Mapping[str, str] | None = None,
+    jar: Jar | None = None,
 ) -> tuple[PageRef, bytes | None]:
     """Ask for one page; return its reference and, for outcome `ok` only, its decompressed body.
 
     `begin` is given the request's limits, by which another thread may abort it. `extra` are headers of this request
-    alone.
+    alone. `jar` gives and takes the crawl's cookies.
     """
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
+        if jar is not None and (cookie := jar.header(request.url)):
+            extra = {**extra, "Cookie": cookie} if extra else {"Cookie": cookie}
         answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin, extra)
         try:
+            if jar is not None:
+                _take_cookies(answer, ref, request.url, jar)
             body = _page(answer, ref, options.max_body_bytes, clock_ms)
         finally:
             _leave(answer)
@@ -104,6 +130,14 @@ def fetch(
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
     return ref, body
+
+
+def _take_cookies(answer: HTTPResponse, ref: PageRef, url: str, jar: Jar) -> None:
+    """Keep an answer's cookies; note when it asks for the same URL again, now with another cookie."""
+    set_cookies = answer.headers.getlist("set-cookie")
+    if not set_cookies or not jar.take(url, set_cookies):
+        return
+    ref.again = answer.status in REDIRECTS and join(url, _location(answer)) == url
 
 
 def fetch_robots(
@@ -166,7 +200,9 @@ def _ask(
 ) -> HTTPResponse:
     limits = Limits(options.connect_timeout_s, options.read_timeout_s, deadline)
     begin(limits)
-    headers = _headers(options.user_agent)
+    headers = _headers(options.user_agent, options.headers)
+    if options.credentials and (login := _logins(options.credentials).get(origin_of(url))):
+        headers = {**headers, "Authorization": login}
     return web.get(url, {**headers, **extra} if extra else headers, limits)
 
 
@@ -207,8 +243,8 @@ def _describe(answer: HTTPResponse, ref: PageRef) -> None:
     content_type = headers.get("content-type")
     if content_type:
         ref.content_type, ref.charset = _media_type(content_type)
-    ref.etag = headers.get("etag")
-    ref.last_modified = headers.get("last-modified")
+    ref.etag = _printable(headers.get("etag"))
+    ref.last_modified = _printable(headers.get("last-modified"))
 
 
 def _accept(ref: PageRef, body: bytes) -> bytes:
@@ -262,7 +298,7 @@ def _raw(answer: HTTPResponse, limit: int, *, cut: bool = False) -> bytes:
     """Return the body as sent; longer than `limit` it is cut, or raises FinalFetchError `too_large`."""
     length = answer.length_remaining
     if length is not None and length > limit and not cut:
-        raise _too_large(limit)
+        raise codings.too_large(limit)
     parts: list[bytes] = []
     total = 0
     while True:
@@ -275,7 +311,7 @@ def _raw(answer: HTTPResponse, limit: int, *, cut: bool = False) -> bytes:
         total += len(data)
         if total > limit:
             if not cut:
-                raise _too_large(limit)
+                raise codings.too_large(limit)
             break
         if total == length:
             break
@@ -283,57 +319,17 @@ def _raw(answer: HTTPResponse, limit: int, *, cut: bool = False) -> bytes:
 
 
 def _decoded(answer: HTTPResponse, raw: bytes, limit: int, *, cut: bool = False) -> bytes:
-    """Undo the content codings; raises FinalFetchError `decode` or `too_large` (`cut`: drops the rest instead)."""
+    """Undo the content codings; raises FetchError `decode`, `too_large` or `reset` (`cut`: see codings.decoded)."""
     header = answer.headers.get("content-encoding")
-    if not header or not raw:
+    if not header:
         return raw
-    codings = [coding.strip().lower() for coding in header.split(",")]
-    if len(codings) > _MAX_CODINGS:
-        raise FinalFetchError("decode", f"The body has {len(codings)} content codings on top of each other.")
-    for coding in reversed(codings):
-        if coding in ("gzip", "x-gzip", "deflate"):
-            raw = _inflated(raw, coding, limit, cut=cut)
-        elif coding in _FOREIGN_CODINGS:
-            raise FinalFetchError("decode", f"The content coding {coding} was not asked for.")
-        # Anything else ("identity", "none", "utf-8") changes nothing, as in browsers.
-    return raw
-
-
-def _inflated(data: bytes, coding: str, limit: int, *, cut: bool) -> bytes:
-    # 47: gzip or zlib, whichever the header says; servers confuse them.
-    window = 47
-    if coding == "deflate" and not _is_zlib(data) and data[:2] != b"\x1f\x8b":
-        window = -15
-    parts: list[bytes] = []
-    room = limit + 1
-    while data:
-        unpacker = zlib.decompressobj(window)
-        try:
-            part = unpacker.decompress(data, room)
-        except zlib.error as error:
-            raise FinalFetchError("decode", f"The body is not valid {coding}: {error}.") from None
-        parts.append(part)
-        room -= len(part)
-        if room <= 0:
-            if cut:
-                break
-            raise _too_large(limit)
-        if not unpacker.eof:
-            if cut:
-                break
-            raise FinalFetchError("decode", f"The {coding} body ends too early.")
-        # A gzip file may have several members; whatever else follows is ignored.
-        data = unpacker.unused_data if unpacker.unused_data[:2] == b"\x1f\x8b" else b""
-    return b"".join(parts)[:limit]
-
-
-def _is_zlib(data: bytes) -> bool:
-    """Return whether data starts with a zlib header (RFC 1950); some servers send bare deflate instead."""
-    return len(data) >= 2 and data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
-
-
-def _too_large(limit: int) -> FinalFetchError:
-    return FinalFetchError("too_large", f"The body is larger than {limit} bytes.")
+    try:
+        return codings.decoded(header, raw, limit, cut=cut)
+    except codings.CutBodyError as error:
+        if answer.length_remaining is None and not answer.chunked:
+            # Only the end of the connection ended it (RFC 9112 section 6.3), so that is what came too early.
+            raise TransientFetchError("reset", f"The connection was dropped: {error.detail}") from None
+        raise
 
 
 def _fail(ref: PageRef, error: Exception, url: str) -> None:
@@ -383,4 +379,5 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _said(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())[:120].rstrip(".")
+    shown = "".join(char if char.isprintable() else "?" for char in " ".join(str(text).split())[:120])
+    return shown.rstrip(".")

@@ -213,8 +213,16 @@ class _Parsing:
         """Admit a redirect's target like a link, at the same depth; every hop is judged on its own."""
         location = ref.location or ""
         target = urls.join(request.url, location)
+        if target is None and len(location) > urls.MAX_URL_LENGTH:
+            self._fail(
+                record,
+                "redirects",
+                f"redirects to a URL of {len(location)} characters; at most {urls.MAX_URL_LENGTH} are taken",
+            )
+            return
         if target is None:
-            self._fail(record, "scheme", f"redirects to '{location[:200]}', which is no http or https URL")
+            shown = "".join(char if char.isprintable() else "?" for char in location[:200])
+            self._fail(record, "scheme", f"redirects to '{shown}', which is no http or https URL")
             return
         record.redirect_to = target
         if target == request.url:

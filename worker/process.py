@@ -18,6 +18,7 @@ from worker import pools
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.parse import Document, parse
+from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
 
@@ -79,6 +80,7 @@ class Process:
         self._rules: OrderedDict[tuple[str, str], tuple[str, Rules | None, str]] = OrderedDict()
         self._webs: dict[tuple[tuple[str, ...], tuple[str, ...]], Web] = {}
         self._guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = {}
+        self._proxy = Proxy.from_url(self.settings.proxy) if self.settings.proxy else None
         self._own = threading.local()
         self._lock = threading.Lock()
 
@@ -136,7 +138,7 @@ class Process:
             self._own.webs = webs
         web = webs.get((allow, resolve))
         if web is None:
-            web = webs[allow, resolve] = Web(self._guard(allow, resolve), slots)
+            web = webs[allow, resolve] = Web(self._guard(allow, resolve), slots, proxy=self._proxy)
         return web
 
     def _guard(self, allow: tuple[str, ...], resolve: tuple[str, ...]) -> Guard:
