@@ -53,8 +53,7 @@ class _Unpacker(Protocol):
 
 
 def decoded(header: str | None, raw: bytes, limit: int, *, cut: bool = False) -> bytes:
-    """Undo the codings of a Content-Encoding header; `cut`: drops what is too much or broken off, and raises nothing
-    for it.
+    """Undo the codings of a Content-Encoding header; with `cut`, what is too much or broken off is dropped instead.
 
     Raises FinalFetchError `decode` (CutBodyError where the body ends too early) or `too_large`.
     """
@@ -92,10 +91,8 @@ def _is_zlib(data: bytes) -> bool:
 
 
 def _zstd(data: bytes, coding: str, limit: int, cut: bool) -> bytes:
-    options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
-    return _members(
-        data, lambda: zstd.ZstdDecompressor(options=options), _ZSTD_MAGIC, coding, limit, cut
-    )
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
+    return _members(data, lambda: zstd.ZstdDecompressor(options=options), _ZSTD_MAGIC, coding, limit, cut)
 
 
 def _members(

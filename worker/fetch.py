@@ -10,8 +10,8 @@ import http.client
 import logging
 import re
 import ssl
-from email.utils import parsedate_to_datetime
 from base64 import b64encode
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus

@@ -72,7 +72,8 @@ class Proxy(NamedTuple):
             ) from None
         except OSError as error:
             raise TransientFetchError(
-                "connect", f"The proxy {self.name} closed the connection instead of opening a tunnel: {error}."
+                "connect",
+                f"The proxy {self.name} closed the connection instead of opening a tunnel: {error}.",
             ) from None
         except HTTPException:
             raise FinalFetchError("protocol", f"The proxy {self.name} does not answer in HTTP.") from None

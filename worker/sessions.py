@@ -1,9 +1,8 @@
 """HTTP sessions: requests' adapter over urllib3 pools whose connections obey the guard and a deadline.
 
 A `Web` belongs to one worker process and is shared by its slots; threads and greenlets take connections from its
-pools. No cookies, no redirects, no retries, nothing from the environment but certificates; a proxy only when given one. The
-requests of a batch go one after the
-other to one host, so they share a kept-alive connection.
+pools. No cookies, no redirects, no retries; nothing from the environment but certificates, and a proxy only when given
+one. The requests of a batch go one after the other to one host, so they share a kept-alive connection.
 """
 
 from __future__ import annotations
