@@ -58,6 +58,8 @@ MAX_VALUE = 1024
 #: Most bytes of one read: a server may announce megabytes and send none.
 _READ_BYTES = 1 << 20
 
+#: Target of a Refresh header, which browsers read like <meta http-equiv=refresh> (WHATWG HTML section 4.2.5.3).
+_REFRESH = re.compile(r"""^[0-9.]+\s*[;,\s]\s*(?:url\s*=\s*)?["']?([^"']+)""", re.IGNORECASE)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 
 
@@ -235,6 +237,9 @@ def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[],
         ref.detail = f"{ref.content_type} is not a type we read."
         ref.bytes = answer.length_remaining
         return None
+    refresh = _REFRESH.match(answer.headers.get("refresh", ""))
+    if refresh and _printable(refresh[1]):
+        ref.refresh = refresh[1].strip()
     return _accept(ref, _decoded(answer, _raw(answer, limit), limit))
 
 

@@ -253,6 +253,10 @@ class _Parsing:
             log.exception("parsing %s", request.url)
             self._fail(record, "parse", f"{type(error).__name__}: {error}")
             return
+        if ref.refresh is not None and (target := urls.join(request.url, ref.refresh)):
+            # A link like that of <meta http-equiv=refresh>.
+            links = list(dict.fromkeys([*document.links, target]))
+            document = msgspec.structs.replace(document, links=links)
         record.charset = document.charset
         record.title = document.title
         record.description = document.description

@@ -259,7 +259,10 @@ class _Adapter(HTTPAdapter):
         if not colon or port.endswith("]"):
             host, port = authority, ""
         kind = _SecurePool if scheme == "https" else _Pool
-        pool = kind(host, int(port) if port else None, maxsize=self._slots, block=False)
+        # A port is always given: http.client would read one out of an IPv6 address.
+        pool = kind(
+            host, int(port) if port else kind.ConnectionCls.default_port, maxsize=self._slots, block=False
+        )
         pool.guard = self._guard
         pool.through = self._proxy
         pool.tls = self._tls

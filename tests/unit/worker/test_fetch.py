@@ -378,6 +378,20 @@ def test_a_private_address_is_refused_before_connecting(serve, ask):
     assert (ref.reason, body, server.connections) == ("address", None, 0)
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_ipv6_address_without_a_port_is_judged_as_it_is(ask, scheme):
+    """http.client would take the last group for the port."""
+    session = Web(Guard(), slots=1)
+
+    ref, _ = ask(f"{scheme}://[::1]/", session=session)
+
+    session.close()
+    assert ("address", "The address ::1 of ::1 is not a public one and not allowed.") == (
+        ref.reason,
+        ref.detail,
+    )
+
+
 def test_tls_is_verified(serve, ask, monkeypatch):
     """A certificate nobody trusts is tls; the same one in SSL_CERT_FILE is fine, but not for another name."""
     server = serve(says(page(b"x")), tls=True)
