@@ -49,7 +49,7 @@ def test_headers_of_the_crawl_are_sent_for_robots_too(serve, ask):
 def test_a_login_goes_to_its_origin_only(serve, ask):
     """Another port or host of the same server gets none, though it asks."""
     first, second = serve(says(page(b"x"), page(b"y"))), serve(says(page(b"x", status=b"401 Unauthorized")))
-    credentials = ((first.url("")[:-1] if first.url("").endswith("/") else first.url(""), "basic", SECRET),)
+    credentials = ((first.url("").removesuffix("/"), "basic", SECRET),)
 
     ask(first.url("/a"), credentials=credentials)
     ref, _ = ask(second.url("/a"), credentials=credentials)
