@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 #: Most hosts with idle connections per slot.
 HOSTS_PER_SLOT = 8
 
+#: Longest wait for our own DNS to tell what a proxy's target is, in seconds.
+JUDGE_S = 2.0
+
 _NEVER = Retry(False, redirect=False)
 
 
@@ -124,8 +127,8 @@ class _Guarded:
         left = max(end - monotonic(), 0.001)
         if self.through is None:
             return self.guard.addresses(self.host, self.port, left)
-        # Half of the time: where names are resolved by the proxy only, ours may answer late or never.
-        self.guard.judge(self.host, self.port, left / 2)
+        # Where names are resolved by the proxy only, ours may answer late or never.
+        self.guard.judge(self.host, self.port, min(left, JUDGE_S))
         try:
             return self.guard.trusted(self.through.host, self.through.port, max(end - monotonic(), 0.001))
         except TransientFetchError as error:
@@ -296,6 +299,7 @@ class _Adapter(HTTPAdapter):
                 continue
             if self._proxy is not None and answer.status == 407:
                 answer.close()
+                answer.release_conn()
                 raise self._proxy.refusal(407)
             return answer  # type: ignore[return-value]
 
