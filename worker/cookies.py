@@ -109,6 +109,7 @@ class Jar:
             except (msgspec.DecodeError, ValueError):
                 continue
         self._jar.clear_expired_cookies()
+        self._trim(frozenset())
 
     def header(self, url: str) -> str | None:
         """Return the Cookie header for a canonical URL, or None when there is nothing to send."""
@@ -120,18 +121,26 @@ class Jar:
     def take(self, url: str, set_cookies: Sequence[str]) -> bool:
         """Keep what an answer's Set-Cookie headers say; return whether that changed what the URL is sent."""
         before = self.header(url)
+        known = frozenset(map(_field, self._jar))
         request: Any = Request(url)  # noqa: S310 - only carries the URL to the library
         try:
             self._jar.extract_cookies(_Answer(set_cookies[:MAX_SET_COOKIES]), request)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001 - no header a server sends may cost the page
             log.warning("cookies of %s could not be read (%s)", url, type(error).__name__)
+        self._trim(known)
         return self.header(url) != before
 
+    def _trim(self, known: frozenset[bytes]) -> None:
+        """Keep to the limit; cookies that were there before go first."""
+        cookies = list(self._jar)
+        if len(cookies) > MAX_COOKIES:
+            cookies.sort(key=lambda cookie: _field(cookie) not in known)
+            for cookie in cookies[:-MAX_COOKIES]:
+                self._jar.clear(cookie.domain, cookie.path, cookie.name)
+
     def changes(self) -> tuple[dict[bytes, bytes], list[bytes]]:
-        """Return what to store (field -> cookie) and which fields to remove; above the limit new ones win."""
-        now = {_field(cookie): _encode(_kept(cookie)) for cookie in self._jar}
-        newest_last = sorted(now, key=lambda field: field not in self._stored)
-        kept = {field: now[field] for field in newest_last[-MAX_COOKIES:]}
+        """Return what to store (field -> cookie) and which fields to remove."""
+        kept = {_field(cookie): _encode(_kept(cookie)) for cookie in self._jar}
         changed = {field: text for field, text in kept.items() if self._stored.get(field) != text}
         return changed, [field for field in self._stored if field not in kept]
 

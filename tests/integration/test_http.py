@@ -1,11 +1,16 @@
-"""Crawls behind a proxy in every pool, and what is left of secrets afterwards: nothing that people read."""
+"""Crawls behind a proxy in every pool, what is left of secrets afterwards, and retries of a server that breaks off."""
 
 from __future__ import annotations
 
+import gzip
+import itertools
+import time
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+import rawserver
 from forwarding import ForwardProxy
 from stack import POOLS, Directory, at_once
 from website import Response, Website
@@ -118,3 +123,61 @@ def test_no_command_tells_a_secret(crawls):
     assert [0, 2, 2] == [one.code for one in done]
     assert "was made with other --credentials" in done[1].stderr
     assert "was made with other --header lines" in done[2].stderr
+
+
+#: What a server breaks off, and how often it is then asked: path -> (answer, reason, requests).
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+GZIP = b"Content-Encoding: gzip"
+BROKEN = {
+    "/always": (rawserver.page(b"", status=b"500 Sorry"), "http", 3),
+    "/short": (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc", "reset", 3),
+    "/chunk": (CHUNKED + b"5\r\nab", "reset", 3),
+    "/gzip": (rawserver.page(gzip.compress(b"x" * 999)[:-9], GZIP), "decode", 1),
+    "/bomb": (rawserver.page(gzip.compress(b"x" * 20_000_000), GZIP), "too_large", 1),
+    "/gone": (rawserver.page(b"", status=b"410 Gone"), "http", 1),
+}
+
+
+def test_what_breaks_off_is_tried_again_within_its_budget(tmp_path):
+    """Retries per URL, paused at most 1 and 2 seconds; a redirect's endless body is left; nothing but GET is sent."""
+    asked = defaultdict(list)
+    sent = []
+
+    def handler(connection, server):
+        method, path, _ = server.head(connection).split(b" ", 2)
+        asked[path.decode()].append(time.monotonic())
+        assert method == b"GET"
+        if path == b"/":
+            links = "".join(f"<a href={one}>x</a>" for one in (*BROKEN, "/moved"))
+            connection.sendall(
+                rawserver.page(links.encode(), b"Connection: close", b"Content-Type: text/html")
+            )
+        elif path == b"/moved":
+            connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /gone\r\n\r\n")
+            while not server.ended.is_set():
+                sent.append(connection.send(b"x" * 65_536))
+        else:
+            missing = rawserver.page(b"", b"Connection: close", status=b"404 Not Found")
+            connection.sendall(BROKEN[path.decode()][0] if path.decode() in BROKEN else missing)
+
+    server = rawserver.Server(handler)
+    directory = Directory(tmp_path / "broken")
+    try:
+        done = directory.run(
+            *("crawl", server.url(), "--delay", "0", "--allow-address", "127.0.0.0/8", "--concurrency", "4"),
+            CRAWL_MAX_ATTEMPTS="3",
+        )
+        records = {record["url"].removeprefix(server.url("")): record for record in directory.records()}
+    finally:
+        server.close()
+        directory.end()
+
+    assert 0 == done.code, done.stderr
+    found = {path: (records[path]["reason"], records[path]["attempts"], len(asked[path])) for path in BROKEN}
+    assert {path: (reason, count, count) for path, (_, reason, count) in BROKEN.items()} == found
+    assert {head.split(b" ")[0] for head in server.heads} == {b"GET"}
+    assert ("redirect", 1) == (records["/moved"]["outcome"], len(asked["/moved"]))
+    assert sum(sent) < 16_000_000
+    # A retry waits in the frontier; beyond its pause, lease and queue add what a busy machine needs.
+    pauses = [after - before for times in asked.values() for before, after in itertools.pairwise(times)]
+    assert max(pauses) < 2 + 5

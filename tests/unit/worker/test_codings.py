@@ -155,7 +155,7 @@ def test_a_bomb_costs_no_more_than_the_cap(codings):
     limit = 1_000_000
     raw = b"\0" * 30_000_000
     for coding in codings:
-        raw = PACK[coding](raw)
+        raw = brotli.compress(raw, quality=3) if coding == "br" else PACK[coding](raw)
     tracemalloc.start()
 
     with pytest.raises(FinalFetchError) as raised:
