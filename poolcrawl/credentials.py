@@ -27,7 +27,8 @@ def from_file(path: str, say: Callable[[str], None]) -> tuple[tuple[str, str, st
     `say` gets a warning when everybody may read the file. Raises UsageError that names file and line.
     """
     found: dict[str, tuple[str, str, str]] = {}
-    for number, line in enumerate(_text(path, say).split("\n"), start=1):
+    content, open_to_all = _read(path)
+    for number, line in enumerate(content.split("\n"), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
@@ -43,17 +44,19 @@ def from_file(path: str, say: Callable[[str], None]) -> tuple[tuple[str, str, st
     if not found:
         message = f"{path}: no line with a login; {_FORM}"
         raise UsageError(message)
+    if open_to_all:
+        say(f"warning: everybody on this machine may read {path}, which holds secrets; chmod 600 {path}")
     return tuple(found.values())
 
 
-def _text(path: str, say: Callable[[str], None]) -> str:
+def _read(path: str) -> tuple[str, bool]:
+    """Return the file's text, and whether everybody may read it."""
     file = Path(path)
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode):
             message = f"{path} is no file"
             raise UsageError(message)
-        if file.stat().st_mode & stat.S_IROTH:
-            say(f"warning: everybody on this machine may read {path}, which holds secrets; chmod 600 {path}")
         with file.open("rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
@@ -66,7 +69,7 @@ def _text(path: str, say: Callable[[str], None]) -> str:
         message = f"{path} is larger than {MAX_FILE_BYTES} bytes"
         raise UsageError(message)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), bool(mode & stat.S_IROTH)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"{path}, line {line}: it is not UTF-8"
