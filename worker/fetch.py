@@ -10,21 +10,20 @@ import http.client
 import logging
 import re
 import ssl
-from base64 import b64encode
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from urllib3.exceptions import InvalidHeader
 
 from crawl.errors import FetchError, FinalFetchError, TransientFetchError
 from crawl.records import PageRef
-from crawl.urls import join, origin_of
+from crawl.urls import join
 from worker import codings
+from worker.headers import sent
 from worker.sessions import Limits
 from worker.sockets import DeadlineError
 
@@ -61,28 +60,6 @@ _READ_BYTES = 1 << 20
 #: Target of a Refresh header, which browsers read like <meta http-equiv=refresh> (WHATWG HTML section 4.2.5.3).
 _REFRESH = re.compile(r"""^[0-9.]+\s*[;,\s]\s*(?:url\s*=\s*)?["']?([^"']+)""", re.IGNORECASE)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
-
-
-@lru_cache(maxsize=256)
-def _headers(user_agent: str, own: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    """Return the request headers of a crawl, its own in place of ours; made once, never changed."""
-    replaced = {name.lower() for name, _ in own}
-    ours = {
-        "User-Agent": user_agent,
-        "Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5",
-        "Accept-Encoding": codings.ACCEPTED,
-    }
-    kept = {name: value for name, value in ours.items() if name.lower() not in replaced}
-    return MappingProxyType({**kept, **dict(own)})
-
-
-@lru_cache(maxsize=64)
-def _logins(credentials: tuple[tuple[str, str, str], ...]) -> Mapping[str, str]:
-    """Return origin -> Authorization header (RFC 7617, RFC 6750)."""
-    return {
-        origin: f"Basic {b64encode(secret.encode()).decode()}" if kind == "basic" else f"Bearer {secret}"
-        for origin, kind, secret in credentials
-    }
 
 
 @lru_cache(maxsize=1024)
@@ -202,10 +179,7 @@ def _ask(
 ) -> HTTPResponse:
     limits = Limits(options.connect_timeout_s, options.read_timeout_s, deadline)
     begin(limits)
-    headers = _headers(options.user_agent, options.headers)
-    if options.credentials and (login := _logins(options.credentials).get(origin_of(url))):
-        headers = {**headers, "Authorization": login}
-    return web.get(url, {**headers, **extra} if extra else headers, limits)
+    return web.get(url, sent(url, options, extra), limits)
 
 
 def _leave(answer: HTTPResponse) -> None:
