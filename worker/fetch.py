@@ -211,9 +211,9 @@ def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[],
         ref.detail = f"{ref.content_type} is not a type we read."
         ref.bytes = answer.length_remaining
         return None
-    refresh = _REFRESH.match(answer.headers.get("refresh", ""))
-    if refresh and _printable(refresh[1]):
-        ref.refresh = refresh[1].strip()
+    if "refresh" in answer.headers:
+        refresh = _REFRESH.match(answer.headers["refresh"])
+        ref.refresh = _printable(refresh[1].strip()) if refresh else None
     return _accept(ref, _decoded(answer, _raw(answer, limit), limit))
 
 
