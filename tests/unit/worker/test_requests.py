@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -279,3 +280,41 @@ def test_a_coding_cut_by_the_end_of_the_connection_is_tried_again(serve, ask):
     refs = [ask(serve(says(answer)).url())[0] for answer in (dropped, page(packed, b"Content-Encoding: br"))]
 
     assert [("reset", True), ("decode", False)] == [(ref.reason, ref.transient) for ref in refs]
+
+
+NAMES = (b"Set-Cookie", b"Location", b"Content-Type", b"ETag", b"Last-Modified", b"Content-Encoding", b"Retry-After",
+         b"Refresh", b"Transfer-Encoding", b"Content-Length")  # fmt: skip
+WORDS = (b"a=1", b"; Path=/", b"; Domain=", b"127.0.0.1", b"; Expires=", b"Thu, 01 Jan 2030 00:00:00 GMT", b"; Max-Age=",
+         b"9" * 30, b"-1", b"gzip", b"br", b"zstd", b", ", b"\xff", b"\x00", b"\x1b[2J", b"\r", b'"', b"%", b"url=",
+         b"0; ", b"/x", b"//", b"http://", b"[", b"]", b":", b"chunked", b"text/html", b"; charset=", b"\t", b"=", b";",
+         b"__Host-a=1; Secure", b"e" * 300)  # fmt: skip
+
+
+def test_no_answer_made_of_odd_words_is_a_bug(serve, web):
+    """Three hundred answers drawn from what headers are made of: each has an outcome, printable, and can be stored."""
+    drawn = random.Random(7)
+
+    def value():
+        return b"".join(drawn.choice(WORDS) for _ in range(drawn.randint(0, 8)))
+
+    def handler(connection, server):
+        while server.head(connection):
+            fields = b"".join(
+                drawn.choice(NAMES) + b": " + value() + b"\r\n" for _ in range(drawn.randint(0, 6))
+            )
+            status = drawn.choice((b"200 OK", b"302 Found", b"503 Busy", b"404 Gone"))
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\n" + fields + b"Content-Length: 3\r\n\r\nabc")
+
+    server = serve(handler)
+    jar = Jar()
+    options = CrawlOptions(connect_timeout_s=1.0, read_timeout_s=0.1, total_timeout_s=1.0)
+    for number in range(300):
+        ref, _ = fetch(FetchRequest(url=server.url(f"/{number}")), 0, web, options, now_ms, jar=jar)
+
+        assert "error" != ref.reason
+        assert all(
+            str(text).isprintable()
+            for text in (ref.etag, ref.last_modified, ref.content_type, ref.charset, ref.detail, ref.refresh)
+        )
+        assert to_json(ref)
+    assert jar.changes()
