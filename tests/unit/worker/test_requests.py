@@ -282,12 +282,16 @@ def test_a_coding_cut_by_the_end_of_the_connection_is_tried_again(serve, ask):
     assert [("reset", True), ("decode", False)] == [(ref.reason, ref.transient) for ref in refs]
 
 
-NAMES = (b"Set-Cookie", b"Location", b"Content-Type", b"ETag", b"Last-Modified", b"Content-Encoding", b"Retry-After",
-         b"Refresh", b"Transfer-Encoding", b"Content-Length")  # fmt: skip
-WORDS = (b"a=1", b"; Path=/", b"; Domain=", b"127.0.0.1", b"; Expires=", b"Thu, 01 Jan 2030 00:00:00 GMT",
-         b"; Max-Age=", b"9" * 30, b"-1", b"gzip", b"br", b"zstd", b", ", b"\xff", b"\x00", b"\x1b[2J", b"\r", b'"',
-         b"%", b"url=", b"0; ", b"/x", b"//", b"http://", b"[", b"]", b":", b"chunked", b"text/html", b"; charset=", b"\t", b"=", b";",
-         b"__Host-a=1; Secure", b"e" * 300)  # fmt: skip
+NAMES = (
+    *(b"Set-Cookie", b"Location", b"Content-Type", b"ETag", b"Last-Modified", b"Content-Encoding"),
+    *(b"Retry-After", b"Refresh", b"Transfer-Encoding", b"Content-Length"),
+)
+WORDS = (
+    *(b"a=1", b"; Path=/", b"; Domain=", b"127.0.0.1", b"; Expires=", b"Thu, 01 Jan 2030 00:00:00 GMT"),
+    *(b"; Max-Age=", b"9" * 30, b"-1", b"gzip", b"br", b"zstd", b", ", b"\xff", b"\x00", b"\x1b[2J", b"\r"),
+    *(b'"', b"%", b"url=", b"0; ", b"/x", b"//", b"http://", b"[", b"]", b":", b"chunked", b"text/html"),
+    *(b"; charset=", b"\t", b"=", b";", b"__Host-a=1; Secure", b"e" * 300),
+)
 
 
 def test_no_answer_made_of_odd_words_is_a_bug(serve, web):
