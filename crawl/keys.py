@@ -183,6 +183,14 @@ def bodies_prefix(name: str) -> str:
     return part(name, "bodies:")
 
 
+def cookies(name: str, domain: str) -> str:
+    """hash, `domain path name` -> cookie (JSON array), of one registrable domain; only with `--cookies`.
+
+    Written by workers at the end of a batch; expires a week after the last change.
+    """
+    return part(name, f"cookies:{domain}")
+
+
 def records(name: str) -> str:
     """hash, fingerprint -> page record (JSON). Written by `complete`; kept until the crawl is deleted."""
     return part(name, "records")

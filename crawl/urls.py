@@ -177,6 +177,11 @@ def domain_of(host: str) -> str:
     return _suffixes().privatesuffix(host) or host
 
 
+def is_public_suffix(host: str) -> bool:
+    """Return whether a name is one that anybody can register below (`com`, `co.uk`, `github.io`)."""
+    return _suffixes().publicsuffix(host) == host
+
+
 def compile_patterns(patterns: Iterable[str]) -> list[re2._Regexp]:
     """Compile people's patterns on a linear-time engine, so that none can hang a worker.
 

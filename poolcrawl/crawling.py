@@ -13,6 +13,7 @@ from crawl import connection, settings, urls
 from crawl.errors import UsageError
 from demo import SEED_URL
 from export import files
+from poolcrawl import credentials, headers
 from poolcrawl.following import Plan, run, say
 from producer import seeds as seeding
 from worker import command as worker_command
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 #: Options that the crawl's frozen options hold under the same name.
 _CRAWL_OPTIONS = (
     *("depth", "max_pages", "max_pages_per_host", "scope", "include", "exclude", "drop_query", "traps"),
-    *("delay_s", "adaptive_delay", "robots", "cookies", "sitemaps", "recrawl", "extractor", "main_text"),
+    *(
+        "delay_s",
+        "adaptive_delay",
+        "robots",
+        "headers",
+        "cookies",
+        "sitemaps",
+        "recrawl",
+        "extractor",
+        "main_text",
+    ),
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -79,6 +90,13 @@ def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     return values
 
 
+def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    try:
+        return headers.parsed(values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
@@ -121,7 +139,9 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--traps", type=click.Choice(["park", "ignore"]), help="Set aside URLs that look endless [park]."
 )
-@click.option("--header", "headers", multiple=True, help="Request header, as 'Name: value'.")
+@click.option(
+    "--header", "headers", multiple=True, callback=_headers, help="Request header, as 'Name: value'."
+)
 @click.option("--cookies", is_flag=True, help="Keep cookies, one jar for the crawl.")
 @click.option(
     "--credentials",
@@ -165,6 +185,8 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         for name in _CRAWL_OPTIONS
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+    if options["credentials_file"] is not None:
+        given["credentials"] = credentials.from_file(options["credentials_file"], say)
     urls.compile_patterns((*options["include"], *options["exclude"]))
     if options["output"]:
         files.check_writable(options["output"])

@@ -42,6 +42,10 @@ _DEMO = {
 }
 
 
+#: Options whose values no message repeats, and what they are called.
+_UNSHOWN = {"credentials": "--credentials", "headers": "--header lines"}
+
+
 class Plan(msgspec.Struct):
     """What one run of `crawl` or `demo` was asked for."""
 
@@ -188,6 +192,12 @@ def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
     """Raise CrawlExistsError when an option differs from what the crawl was made with."""
     for name, value in plan.given.items():
         if getattr(options, name) != value:
+            if name in _UNSHOWN:
+                message = (
+                    f"crawl '{plan.name}' was made with other {_UNSHOWN[name]}; "
+                    "leave the option out to continue it, or choose another --name"
+                )
+                raise CrawlExistsError(message)
             shown = name.removesuffix("_s").replace("_", "-")
             message = (
                 f"crawl '{plan.name}' was made with --{shown} {getattr(options, name)}, not {value}; "

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawl import names
+from crawl import cookies, names, urls
 from crawl.batches import Refusal, Renewal, Report
 from crawl.frontier import BATCH_BUDGET_S, HOST_REFUSAL_LIMIT
 from crawl.records import REASONS, Fetched, PageRef, to_json
 from worker import drain
+from worker.cookies import Jar
 from worker.fetch import fetch, fetch_robots
 from worker.robots import product_token
 
@@ -69,6 +70,7 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
     try:
         asking = _Asking(process, crawl, terms, started, held, began)
         asking.run()
+        asking.keep_cookies()
         batch = Fetched(pool=process.pool.name, slot=slot, worker=worker, refs=asking.refs)
         kept = frontier.fetched(
             started,
@@ -105,6 +107,7 @@ class _Asking:
         self._bytes = 0
         self._token = product_token(self._options.user_agent)
         self._web: Web | None = None
+        self._jar: Jar | None = None
         #: Why nothing of the origin may be asked for, where its robots.txt could not be had (`robots.denial_of`).
         self._denial = ""
         self._allowed: Callable[[str], bool] = self._verdicts()
@@ -170,12 +173,28 @@ class _Asking:
             )
         if self._web is None:
             self._web = self._process.web(self._options)
-        ask = fetch_robots if self._started.kind == names.ROBOTS else fetch
-        ref, body = ask(request, index, self._web, self._options, self.clock_ms, self._held.asking)
+            if self._options.cookies and self._started.kind == names.PAGE:
+                self._jar = Jar(cookies.load(self._process.client, self._crawl, self._domain()))
+        if self._started.kind == names.ROBOTS:
+            ref, body = fetch_robots(
+                request, index, self._web, self._options, self.clock_ms, self._held.asking
+            )
+        else:
+            ref, body = fetch(
+                request, index, self._web, self._options, self.clock_ms, self._held.asking, jar=self._jar
+            )
         if body is not None:
             self.bodies[index] = body
             self._bytes += len(body)
         return ref
+
+    def _domain(self) -> str:
+        return urls.domain_of(self._started.host)
+
+    def keep_cookies(self) -> None:
+        """Store what the answers changed, before the host is given to others."""
+        if self._jar is not None:
+            cookies.store(self._process.client, self._crawl, self._domain(), *self._jar.changes())
 
     def _without_request(
         self, index: int, outcome: str, reason: str, detail: str, status: int | None = None

@@ -201,8 +201,16 @@ class _Parsing:
         """Admit a redirect's target like a link, at the same depth; every hop is judged on its own."""
         location = ref.location or ""
         target = urls.join(request.url, location)
+        if target is None and len(location) > urls.MAX_URL_LENGTH:
+            self._fail(
+                record,
+                "redirects",
+                f"redirects to a URL of {len(location)} characters; at most {urls.MAX_URL_LENGTH} are taken",
+            )
+            return
         if target is None:
-            self._fail(record, "scheme", f"redirects to '{location[:200]}', which is no http or https URL")
+            shown = "".join(char if char.isprintable() else "?" for char in location[:200])
+            self._fail(record, "scheme", f"redirects to '{shown}', which is no http or https URL")
             return
         record.redirect_to = target
         if target == request.url:
@@ -233,6 +241,10 @@ class _Parsing:
             log.exception("parsing %s", request.url)
             self._fail(record, "parse", f"{type(error).__name__}: {error}")
             return
+        if ref.refresh is not None and (target := urls.join(request.url, ref.refresh)):
+            # A link like that of <meta http-equiv=refresh>.
+            links = list(dict.fromkeys([*document.links, target]))
+            document = msgspec.structs.replace(document, links=links)
         record.charset = document.charset
         record.title = document.title
         record.description = document.description

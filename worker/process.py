@@ -19,6 +19,7 @@ from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
 from worker.parse import Document, parse
+from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
 
@@ -83,6 +84,7 @@ class Process:
         self._rules_chars = 0
         self._webs: dict[tuple[tuple[str, ...], tuple[str, ...]], Web] = {}
         self._guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = {}
+        self._proxy = Proxy.from_url(self.settings.proxy) if self.settings.proxy else None
         self._own = threading.local()
         self._lock = threading.Lock()
 
@@ -149,7 +151,7 @@ class Process:
             self._own.webs = webs
         web = webs.get((allow, resolve))
         if web is None:
-            web = webs[allow, resolve] = Web(self._guard(allow, resolve), slots)
+            web = webs[allow, resolve] = Web(self._guard(allow, resolve), slots, proxy=self._proxy)
         return web
 
     def _guard(self, allow: tuple[str, ...], resolve: tuple[str, ...]) -> Guard:

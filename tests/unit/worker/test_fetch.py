@@ -62,7 +62,7 @@ def test_the_request_says_who_asks_and_what_is_read(serve, ask):
     assert lines[0] == "GET /a%20b?c=d%7Ce HTTP/1.1"
     assert f"Host: 127.0.0.1:{server.port}" in lines
     assert "User-Agent: poolcrawl/0.1 (+test)" in lines
-    assert "Accept-Encoding: gzip, deflate" in lines
+    assert "Accept-Encoding: gzip, deflate, br, zstd" in lines
     assert not [line for line in lines if line.lower().startswith(("cookie", "connection: close"))]
 
 
@@ -145,7 +145,7 @@ FAULTS = [
     ("too_large", page(gzip.compress(BOMB), HTML, b"Content-Encoding: gzip, gzip"), "bomb in a bomb"),
     ("decode", page(b"no gzip at all", b"Content-Encoding: gzip"), "no gzip"),
     ("decode", page(gzip.compress(b"x" * 999)[:-9], b"Content-Encoding: gzip"), "gzip cut"),
-    ("decode", page(b"abc", b"Content-Encoding: br"), "coding not asked for"),
+    ("decode", page(b"abc", b"Content-Encoding: compress"), "coding not asked for"),
     ("decode", page(b"abc", b"Content-Encoding: gzip, gzip, gzip, gzip"), "many codings"),
     ("http", page(b"gone", status=b"404 Not Found"), "404"),
     ("http", page(b"", status=b"302 Found"), "302 without Location"),
@@ -409,6 +409,20 @@ def test_a_private_address_is_refused_before_connecting(serve, ask):
 
     session.close()
     assert (ref.reason, body, server.connections) == ("address", None, 0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_ipv6_address_without_a_port_is_judged_as_it_is(ask, scheme):
+    """http.client would take the last group for the port."""
+    session = Web(Guard(), slots=1)
+
+    ref, _ = ask(f"{scheme}://[::1]/", session=session)
+
+    session.close()
+    assert ("address", "The address ::1 of ::1 is not a public one and not allowed.") == (
+        ref.reason,
+        ref.detail,
+    )
 
 
 def test_tls_is_verified(serve, ask, monkeypatch):
