@@ -1,17 +1,22 @@
-"""What is read from one page."""
+"""What is read from one page, and what a crawl wants read."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from selectolax.lexbor import LexborHTMLParser
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One parsed page. `links` are canonical URLs in document order, each once; `charset` is the one that was used.
 
-    `kind` is what was read (`html`, `text`, `sitemap`, `feed`), `robots` the directives that apply to us, `data` what
-    extraction rules found.
+    `kind` is what was read (`html`, `text`, `sitemap`, `feed`; None for XML that is none of these, and for bytes that
+    are no text), `robots` the directives that apply to us, `data` what extraction rules found.
     """
 
     title: str | None = None
@@ -27,3 +32,19 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     json_ld: list[Any] = []
     text: str | None = None
     data: dict[str, Any] = {}
+
+
+class Reading(NamedTuple):
+    """What a crawl wants of its pages beyond the ordinary; made once per crawl and process.
+
+    `main_text` fills `Document.text`. `extract` is given each HTML page's whole tree and fills `Document.data`.
+    `max_bytes` caps what a compressed sitemap may unpack to.
+    """
+
+    main_text: bool = False
+    extract: Callable[[LexborHTMLParser], dict[str, Any]] | None = None
+    max_bytes: int = 10 * 1024 * 1024
+
+
+#: Links, title and the like; nothing that costs more.
+ORDINARY = Reading()
