@@ -23,6 +23,7 @@ from urllib3.exceptions import InvalidHeader
 from crawl.errors import FetchError, FinalFetchError, TransientFetchError
 from crawl.records import PageRef
 from crawl.urls import join
+from worker.parse.kinds import readable
 from worker.sessions import Limits
 from worker.sockets import DeadlineError
 
@@ -43,8 +44,6 @@ def _unwatched(_: Limits) -> None:
     """Let nobody abort the request."""
 
 
-#: Media types that are pages to us; a body without a type is looked at too.
-READABLE = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What robots.txt is read of, in bytes (RFC 9309 section 2.5).
 ROBOTS_BYTES = 500 * 1024
@@ -65,7 +64,7 @@ def _headers(user_agent: str) -> Mapping[str, str]:
     """Return the request headers of a crawl; made once, never changed."""
     return {
         "User-Agent": user_agent,
-        "Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5",
+        "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.9,*/*;q=0.5",
         "Accept-Encoding": "gzip, deflate",
     }
 
@@ -97,7 +96,7 @@ def fetch(
     try:
         answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin, extra)
         try:
-            body = _page(answer, ref, options.max_body_bytes, clock_ms)
+            body = _page(answer, ref, request.url, options.max_body_bytes, clock_ms)
         finally:
             _leave(answer)
     except Exception as error:  # noqa: BLE001 - whatever the web does is a record
@@ -182,7 +181,9 @@ def _leave(answer: HTTPResponse) -> None:
     answer.release_conn()
 
 
-def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[], int]) -> bytes | None:
+def _page(
+    answer: HTTPResponse, ref: PageRef, url: str, limit: int, clock_ms: Callable[[], int]
+) -> bytes | None:
     """Fill the reference from an answer; return the body of a page."""
     status = ref.status = answer.status
     _describe(answer, ref)
@@ -193,7 +194,7 @@ def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[],
     if not 200 <= status < 300:
         _refuse(answer, ref, clock_ms)
         return None
-    if ref.content_type is not None and ref.content_type not in READABLE:
+    if not readable(ref.content_type, url):
         ref.outcome = "skipped"
         ref.reason = "content_type"
         ref.detail = f"{ref.content_type} is not a type we read."

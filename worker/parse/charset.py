@@ -83,7 +83,8 @@ def _declaration(body: bytes, form: Form) -> str | None:
     for start, name in _WIDE:
         if body.startswith(start):
             return name
-    return prescan(body[:PRESCAN_BYTES]) if form == "html" else _xml(body[:PRESCAN_BYTES])
+    head = body[:PRESCAN_BYTES]
+    return (_xml(head) if form == "xml" else None) or prescan(head)
 
 
 def _text(body: bytes, name: str) -> tuple[str, str | bytes]:

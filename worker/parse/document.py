@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from selectolax.lexbor import LexborHTMLParser
+
+#: Extraction rules, ready to be used on a page's whole tree.
+Extract: TypeAlias = "Callable[[LexborHTMLParser], dict[str, Any]]"
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ class Reading(NamedTuple):
     """
 
     main_text: bool = False
-    extract: Callable[[LexborHTMLParser], dict[str, Any]] | None = None
+    extract: Extract | None = None
     max_bytes: int = 10 * 1024 * 1024
 
 

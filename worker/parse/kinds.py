@@ -22,12 +22,12 @@ _GZIP = b"\x1f\x8b"
 
 #: The root element of XML, behind what may precede it.
 _ROOT = re.compile(
-    r"""(?:\s+|<\?[^>]{0,1000}>|<!--.{0,4000}?-->|<!DOCTYPE[^>\[]{0,1000}(?:\[[^\]]{0,2000}\]\s*)?>)*"""
+    r"""(?:\s++|<\?[^>]{0,1000}>|<!--.{0,4000}?-->|<!DOCTYPE[^>\[]{0,1000}(?:\[[^\]]{0,2000}\]\s*+)?>)*+"""
     r"""<(?:[\w.-]{1,64}:)?([A-Za-z]\w{0,63})""",
     re.DOTALL | re.IGNORECASE,
 )
-#: How much of a document may precede its root, in characters.
-_PROLOG = 8192
+#: How much of a document is searched for its root, in characters or bytes.
+PROLOG = 8192
 _ROOTS = {"urlset": SITEMAP, "sitemapindex": SITEMAP, "rss": FEED, "feed": FEED, "rdf": FEED, "html": HTML}
 #: Bytes that no text holds (WHATWG MIME Sniffing, section 3, "binary data byte").
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
@@ -60,12 +60,14 @@ def is_xhtml(content_type: str | None) -> bool:
 def is_binary(body: bytes) -> bool:
     """Return whether bytes that came without a type are no text; UTF-16 has a byte order mark or is none."""
     head = body[:1024]
-    return _BINARY.search(head) is not None and not head.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"))
+    return _BINARY.search(head) is not None and not head.startswith(
+        (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+    )
 
 
 def of_root(text: str) -> str | None:
     """Return the kind that the root element of XML tells, or None."""
-    match = _ROOT.match(text[:_PROLOG])
+    match = _ROOT.match(text[:PROLOG])
     return _ROOTS.get(match[1].lower()) if match else None
 
 
@@ -74,4 +76,4 @@ def is_disguised(body: bytes) -> bool:
     head = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head.startswith((b"<?xml", b"<rss", b"<feed", b"<urlset", b"<sitemapindex", b"<rdf:RDF")):
         return False
-    return of_root(body[:_PROLOG].decode("latin-1").lstrip("\xef\xbb\xbf")) in (SITEMAP, FEED)
+    return of_root(body[:PROLOG].decode("latin-1").lstrip("\xef\xbb\xbf")) in (SITEMAP, FEED)
