@@ -120,8 +120,8 @@ class PageRef(msgspec.Struct, omit_defaults=True):
 
     `location` is the raw Location header of a 3xx (joined and judged by parse); `again` says that it leads back to the
     same URL, for which the answer set a cookie. `refresh` is the target of a Refresh header, not joined. `robots_tag`
-    is the raw X-Robots-Tag, one line for each of several. `retry_after_s` is the seconds the server asked for. `requested`
-    is False where no request was made (robots, address, doomed host).
+    is the raw X-Robots-Tag, one line for each of several. `retry_after_s` is the seconds the server asked for.
+    `requested` is False where no request was made (robots, address, doomed host).
     Times are Redis milliseconds.
     """
 

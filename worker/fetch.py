@@ -25,6 +25,7 @@ from crawl.records import PageRef
 from crawl.urls import join
 from worker import codings
 from worker.headers import sent
+from worker.parse.kinds import readable
 from worker.sessions import Limits
 from worker.sockets import DeadlineError
 
@@ -46,8 +47,6 @@ def _unwatched(_: Limits) -> None:
     """Let nobody abort the request."""
 
 
-#: Media types that are pages to us; a body without a type is looked at too.
-READABLE = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What robots.txt is read of, in bytes (RFC 9309 section 2.5).
 ROBOTS_BYTES = 500 * 1024
@@ -103,7 +102,7 @@ def fetch(
         try:
             if jar is not None:
                 _take_cookies(answer, ref, request.url, jar)
-            body = _page(answer, ref, options.max_body_bytes, clock_ms)
+            body = _page(answer, ref, request.url, options.max_body_bytes, clock_ms)
         finally:
             _leave(answer)
     except Exception as error:  # noqa: BLE001 - whatever the web does is a record
@@ -190,7 +189,9 @@ def _leave(answer: HTTPResponse) -> None:
     answer.release_conn()
 
 
-def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[], int]) -> bytes | None:
+def _page(
+    answer: HTTPResponse, ref: PageRef, url: str, limit: int, clock_ms: Callable[[], int]
+) -> bytes | None:
     """Fill the reference from an answer; return the body of a page."""
     status = ref.status = answer.status
     _describe(answer, ref)
@@ -201,7 +202,7 @@ def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[],
     if not 200 <= status < 300:
         _refuse(answer, ref, clock_ms)
         return None
-    if ref.content_type is not None and ref.content_type not in READABLE:
+    if not readable(ref.content_type, url):
         ref.outcome = "skipped"
         ref.reason = "content_type"
         ref.detail = f"{ref.content_type} is not a type we read."

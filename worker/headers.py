@@ -30,7 +30,7 @@ def _own(user_agent: str, given: tuple[tuple[str, str], ...]) -> Mapping[str, st
     replaced = {name.lower() for name, _ in given}
     ours = {
         "User-Agent": user_agent,
-        "Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5",
+        "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,text/plain;q=0.9,*/*;q=0.5",
         "Accept-Encoding": ACCEPTED,
     }
     kept = {name: value for name, value in ours.items() if name.lower() not in replaced}

@@ -103,6 +103,7 @@ class _Parsing:
         self._process = process
         self._crawl = crawl
         self._options = options
+        self._reading = terms.reading
         self._loaded = loaded
         self._bodies = bodies
         self._worker, self._slot = place
@@ -232,7 +233,13 @@ class _Parsing:
             return
         try:
             document = self._process.parse(
-                request.url, body, ref.content_type, ref.charset, self._options.max_links
+                request.url,
+                body,
+                ref.content_type,
+                ref.charset,
+                self._options.max_links,
+                reading=self._reading,
+                sitemap=request.via == names.SITEMAP,
             )
         except FetchError as error:
             self._fail(record, error.reason, error.detail)
@@ -252,6 +259,11 @@ class _Parsing:
         record.lang = document.lang
         record.text_length = document.text_length
         record.links = document.links
+        record.kind = document.kind
+        record.open_graph = document.open_graph
+        record.json_ld = document.json_ld
+        record.text = document.text
+        record.data = document.data
         record.robots = self._directives(document.robots_meta, ref.robots_tag)
         follow = self._options.robots != "obey" or not directives.forbid_links(record.robots)
         self.admission.links(request, document, follow=follow)

@@ -18,7 +18,7 @@ from worker import pools
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
-from worker.parse import Document, parse
+from worker.parse import Document, Reading, parse
 from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
@@ -45,6 +45,7 @@ class Terms:
         self.crawl_id = crawl_id
         self.revision = revision
         self.known: set[int] = set()
+        self.reading = Reading(main_text=options.main_text, max_bytes=options.max_body_bytes)
         self._scopes: dict[frozenset[str], urls.Scope] = {}
 
     def scope(self, extra_seeds: frozenset[str]) -> urls.Scope:
@@ -64,7 +65,7 @@ class Process:
     """One worker process."""
 
     #: What reads a page; the lab's workers put one in its place that costs more.
-    parse: Callable[[str, bytes, str | None, str | None, int], Document] = staticmethod(parse)
+    parse: Callable[..., Document] = staticmethod(parse)
 
     def __init__(self) -> None:
         self.settings = settings.load()
