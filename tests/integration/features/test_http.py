@@ -19,8 +19,10 @@ OPTIONS = (
 SECRET = "features:s3cret"
 SENT = "Basic ZmVhdHVyZXM6czNjcmV0"
 FILES = {"logins.txt": f"http://http.test:{{port}} basic {SECRET}\n"}
-SEEDS = ("/", "/to-elsewhere", "/set")
+SEEDS = ("/", "/to-elsewhere", "/to-private", "/set")
 
+#: An address that nobody may be asked at (RFC 5737).
+PRIVATE = "http://192.0.2.1/private"
 #: Deepest chain of redirects that is followed (CRAWL_MAX_REDIRECTS).
 HOPS = 10
 COOKIE_PAGES = [f"/cookie/{number}" for number in range(6)]
@@ -42,9 +44,12 @@ def answer(request):
             "/flaky",
             "/again",
             "/chain/0",
+            "/to-closed",
         ]
         paths += [f"/scheme/{number}" for number in range(len(FORBIDDEN))]
         return _page("http", *paths)
+    if path == "/robots.txt":
+        return Response("User-agent: *\nDisallow: /closed\n", content_type="text/plain")
     if path.startswith("/coded/"):
         return _coded(path.removeprefix("/coded/"))
     if path == "/headers":
@@ -70,6 +75,10 @@ def _redirected(request):
     path = request.path
     if path == "/to-elsewhere":
         return _redirect(f"http://elsewhere.test:{request.port}/landed?from=here#part")
+    if path == "/to-closed":
+        return _redirect("/closed")
+    if path == "/to-private":
+        return _redirect(PRIVATE)
     chain = re.fullmatch(r"/chain/(\d+)", path)
     if chain and int(chain[1]) < 20:
         return _redirect(str(int(chain[1]) + 1))
@@ -169,6 +178,19 @@ def test_every_hop_of_a_chain_has_a_record(crawled):
     ]
     assert "redirects" == hops[HOPS]["reason"]
     assert crawled.url(HOST, f"/chain/{HOPS + 1}") not in crawled.records
+
+
+def test_every_hop_is_judged_by_robots_and_by_the_address_guard(crawled):
+    """A redirect is no way around either; the target has a record that says so."""
+    closed, private = crawled.record(HOST, "/closed"), crawled.records[PRIVATE]
+
+    assert ("skipped", "robots", crawled.url(HOST, "/to-closed")) == (
+        closed["outcome"],
+        closed["reason"],
+        closed["parent"],
+    )
+    assert ("failed", "address") == (private["outcome"], private["reason"])
+    assert "/closed" not in crawled.asked(HOST)
 
 
 def test_a_redirect_to_another_scheme_is_refused(crawled):
