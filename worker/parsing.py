@@ -214,8 +214,11 @@ class _Parsing:
         location = ref.location or ""
         target = urls.join(request.url, location)
         if target is None:
-            self._fail(record, "scheme", f"redirects to '{location[:200]}', which is no http or https URL")
+            shown = urls.without_userinfo(location)[:200]
+            self._fail(record, "scheme", f"redirects to '{shown}', which is no http or https URL")
             return
+        if self._options.drop_query:
+            target = urls.drop_query(target, self._options.drop_query)
         record.redirect_to = target
         if target == request.url:
             self._fail(record, "redirects", "redirects to itself")
@@ -245,6 +248,8 @@ class _Parsing:
             log.exception("parsing %s", request.url)
             self._fail(record, "parse", f"{type(error).__name__}: {error}")
             return
+        if self._options.drop_query:
+            document = document.without_parameters(self._options.drop_query)
         record.charset = document.charset
         record.title = document.title
         record.description = document.description

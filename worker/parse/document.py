@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from crawl.urls import drop_query
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,3 +32,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     json_ld: list[Any] = []
     text: str | None = None
     data: dict[str, Any] = {}
+
+    def without_parameters(self, dropped: Container[str]) -> Document:
+        """Return it with these query parameters left out of its links and canonical link (`--drop-query`)."""
+        canonical = self.canonical_link
+        return msgspec.structs.replace(
+            self,
+            links=list(dict.fromkeys(drop_query(link, dropped) for link in self.links)),
+            canonical_link=canonical and drop_query(canonical, dropped),
+        )
