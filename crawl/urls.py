@@ -366,32 +366,24 @@ class Scope:
         return None
 
     def _place(self, url: str, *, inside: bool) -> str:
+        """Return why a URL lies inside or outside, as far as its place counts."""
         host = host_of(url)
         if self.kind == "any":
-            return "every host belongs to it (--scope any)"
+            return "every host belongs to the crawl (--scope any)"
         if self.kind == "prefix":
             below = sorted(prefix for prefix in self._prefixes if url.startswith(prefix))
-            return (
-                f"it is below {below[-1]} (--scope prefix)"
-                if inside
-                else f"it is not below {_some(self._prefixes)} (--scope prefix)"
-            )
-        if self.kind == "domain":
-            told = f"the registered domain of {host}, {domain_of(host)}, is"
-            return (
-                f"{told} a seed's (--scope domain)"
-                if inside
-                else f"{told} not {_some(self._domains)} (--scope domain)"
-            )
-        return (
-            f"{host} is a seed's host (--scope host)"
-            if inside
-            else f"{host} is not {_some(self._hosts)} (--scope host)"
-        )
+            told = f"it is below {below[-1]}" if inside else f"it is below none of {_some(self._prefixes)}"
+        elif self.kind == "domain":
+            which = "one" if inside else "none"
+            told = f"{domain_of(host)} is {which} of the seeds' domains{'' if inside else f' ({_some(self._domains)})'}"
+        else:
+            which = "one" if inside else "none"
+            told = f"{host} is {which} of the seeds' hosts{'' if inside else f' ({_some(self._hosts)})'}"
+        return f"{told} (--scope {self.kind})"
 
 
 def _some(names: Collection[str]) -> str:
     """Return the first few of some names for a sentence."""
     first = sorted(names)[:3]
     more = len(names) - len(first)
-    return " or ".join(first) + (f" or one of {more} more" if more else "") if first else "any seed's"
+    return ", ".join(first) + (f" and {more} more" if more else "")
