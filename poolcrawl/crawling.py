@@ -13,7 +13,7 @@ from crawl import connection, settings, urls
 from crawl.errors import UsageError
 from demo import SEED_URL
 from export import files
-from poolcrawl import credentials, headers
+from poolcrawl import credentials, headers, rehearsal, scoping
 from poolcrawl.following import Plan, run, say
 from producer import seeds as seeding
 from worker import command as worker_command
@@ -97,6 +97,13 @@ def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
         raise click.BadParameter(str(error)) from None
 
 
+def _parameters(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(values):
+        message = "'': name the query parameter that is to be left out"
+        raise click.BadParameter(message)
+    return values
+
+
 def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
@@ -115,6 +122,14 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _refuse_with_dry_run(options: dict[str, Any]) -> None:
+    """Raise UsageError for options that a dry run, which makes no crawl, could only ignore."""
+    for name in ("name", "output", "pool", "concurrency", "workers"):
+        if options[name] is not None:
+            message = f"--dry-run makes no crawl, so --{name} means nothing there; leave one of them out"
+            raise UsageError(message)
+
+
 @click.command(
     epilog="Example: poolcrawl crawl https://example.com/ --depth 2 --delay 0.5 --output pages.jsonl",
 )
@@ -130,7 +145,12 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--delay", "delay_s", type=Seconds(0, 3600), help="Seconds between requests to a host [1].")
 @click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
 @click.option("--max-pages-per-host", type=click.IntRange(min=1), help="Most URLs to admit of one host.")
-@click.option("--drop-query", multiple=True, help="Leave this query parameter out of every URL.")
+@click.option(
+    "--drop-query",
+    multiple=True,
+    callback=_parameters,
+    help="Leave this query parameter out of every URL.",
+)
 @click.option(
     "--adaptive-delay",
     type=Seconds(0, 100),
@@ -188,7 +208,18 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     if options["credentials_file"] is not None:
         given["credentials"] = credentials.from_file(options["credentials_file"], say)
     urls.compile_patterns((*options["include"], *options["exclude"]))
-    if options["output"]:
+    planned = own.options(
+        seeds=tuple(found),
+        resolve=options["resolve"],
+        allow_addresses=options["allow_address"] or None,
+        **given,
+    )
+    for warning in scoping.warnings(planned):
+        say(warning)
+    if options["dry_run"]:
+        _refuse_with_dry_run(options)
+        return rehearsal.rehearse(own, planned, as_json=options["as_json"])
+    if options["output"] and not options["dry_run"]:
         files.check_writable(options["output"])
     plan = Plan(
         settings=own,

@@ -20,7 +20,7 @@ from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
 from export import files
-from poolcrawl import summary
+from poolcrawl import scoping, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
@@ -223,6 +223,8 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     _refuse_other_options(plan, options)
     new = [] if plan.demo else [seed for seed in plan.seeds if seed not in options.seeds]
     if new:
+        for warning in scoping.check_seeds(options, new):
+            say(warning)
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
         frontier.reopen(options)
         state = names.RUNNING

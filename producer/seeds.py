@@ -80,7 +80,8 @@ def admit(frontier: Frontier, options: CrawlOptions, now_ms: int) -> int:
     seeds = options.seeds
     for first in range(0, max(len(seeds), 1), _SLICE):
         links = Links(finite=options.depth is not None, buckets=options.seen_buckets)
-        for url in seeds[first : first + _SLICE]:
+        for seed in seeds[first : first + _SLICE]:
+            url = urls.drop_query(seed, options.drop_query) if options.drop_query else seed
             fingerprint = links.offer(url)
             if fingerprint is not None:
                 links.put(fingerprint, FetchRequest(url=url, via=names.SEED, queued_ms=now_ms))

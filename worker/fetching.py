@@ -159,11 +159,11 @@ class _Asking:
         if doom:
             reason, status, detail = _fate(doom, request)
             return self._without_request(index, "failed", reason, detail, status)
-        if request.via == names.SEED and self._started.kind == names.PAGE:
-            refusal = self._scope.refusal(request.url, request.depth)
-            if refusal:
-                detail = f"the seed lies outside its own scope ({refusal})"
-                return self._without_request(index, "skipped", "scope", detail)
+        # A seed's own host is in scope by that; seeds of a stream are not even in the options.
+        of_seed = request.via == names.SEED and self._started.kind == names.PAGE
+        if of_seed and self._scope.pattern_refusal(request.url):
+            detail = f"the seed lies outside its own scope: {self._scope.explain_seed(request.url).why}"
+            return self._without_request(index, "skipped", "scope", detail)
         if not self._allowed(request.url):
             reason, _, why = self._denial.partition(" ")
             if reason in REASONS and reason != "robots":

@@ -210,9 +210,12 @@ class _Parsing:
             )
             return
         if target is None:
-            shown = "".join(char if char.isprintable() else "?" for char in location[:200])
+            shown = urls.without_userinfo(location)[:200]
+            shown = "".join(char if char.isprintable() else "?" for char in shown)
             self._fail(record, "scheme", f"redirects to '{shown}', which is no http or https URL")
             return
+        if self._options.drop_query:
+            target = urls.drop_query(target, self._options.drop_query)
         record.redirect_to = target
         if target == request.url:
             self._fail(record, "redirects", "redirects to itself")
@@ -252,6 +255,8 @@ class _Parsing:
             # A link like that of <meta http-equiv=refresh>.
             links = list(dict.fromkeys([*document.links, target]))
             document = msgspec.structs.replace(document, links=links)
+        if self._options.drop_query:
+            document = document.without_parameters(self._options.drop_query)
         record.charset = document.charset
         record.title = document.title
         record.description = document.description

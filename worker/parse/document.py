@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from crawl.urls import drop_query
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from selectolax.lexbor import LexborHTMLParser
 
@@ -37,6 +39,15 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     data: dict[str, Any] = {}
     robots_meta: list[tuple[str, str]] = []
+
+    def without_parameters(self, dropped: Container[str]) -> Document:
+        """Return it with these query parameters left out of its links and canonical link (`--drop-query`)."""
+        canonical = self.canonical_link
+        return msgspec.structs.replace(
+            self,
+            links=list(dict.fromkeys(drop_query(link, dropped) for link in self.links)),
+            canonical_link=canonical and drop_query(canonical, dropped),
+        )
 
 
 class Reading(NamedTuple):
