@@ -14,7 +14,7 @@ import msgspec
 from crawl import names
 
 #: Version of what a crawl keeps in Redis; another release with another number refuses the crawl clearly.
-SCHEMA = 1
+SCHEMA = 2
 
 Outcome = Literal["ok", "redirect", "failed", "skipped"]
 

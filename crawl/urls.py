@@ -195,10 +195,24 @@ def compile_patterns(patterns: Iterable[str]) -> list[re2._Regexp]:
     return compiled
 
 
+def scope_entry(kind: str, seed: str) -> str | None:
+    """Return how little of a seed widens a scope as the seed itself does; None where the scope needs no seeds.
+
+    Seeds of one host (domain, directory) share it, so that a million seeds need no million entries.
+    """
+    if kind == "prefix":
+        return base_of(seed)
+    if kind == "any":
+        return None
+    host = host_of(seed)
+    return f"http://{domain_of(host) if kind == 'domain' else host}/"
+
+
 class Scope:
     """Which URLs belong to a crawl; built from its frozen options, so every process judges alike.
 
-    `extra_seeds` are URLs that a seed redirected to; they widen the scope as seeds do.
+    `extra_seeds` widen the scope as seeds do: entries of seeds that the options do not name (`scope_entry`), and what
+    a seed redirected to.
     """
 
     def __init__(self, options: CrawlOptions, extra_seeds: Iterable[str] = ()) -> None:
@@ -206,19 +220,33 @@ class Scope:
         self.depth = options.depth
         self._include = compile_patterns(options.include)
         self._exclude = compile_patterns(options.exclude)
-        seeds = (*options.seeds, *extra_seeds)
-        self._hosts = {host_of(seed) for seed in seeds}
-        self._domains = {domain_of(host) for host in self._hosts} if self.kind == "domain" else set()
-        self._prefixes = tuple(base_of(seed) for seed in seeds)
+        self._hosts: set[str] = set()
+        self._domains: set[str] = set()
+        self._prefixes: set[str] = set()
         self._verdicts: dict[str, bool] = {}
+        self.widen((*options.seeds, *extra_seeds))
+
+    def widen(self, seeds: Iterable[str]) -> None:
+        """Let further seeds belong to the crawl with what surrounds them."""
+        if self.kind == "prefix":
+            self._prefixes.update(base_of(seed) for seed in seeds)
+            return
+        hosts = {host_of(seed) for seed in seeds}
+        self._hosts |= hosts
+        if self.kind == "domain":
+            self._domains |= {domain_of(host) for host in hosts}
+        # A refusal that is remembered may not be true any more.
+        self._verdicts = {}
 
     def _host_inside(self, origin: str) -> bool:
-        known = self._verdicts.get(origin)
+        # Should the scope be widened meanwhile, the verdict goes with what it was made from.
+        verdicts = self._verdicts
+        known = verdicts.get(origin)
         if known is None:
             host = host_of(origin + "/")
             known = host in self._hosts if self.kind == "host" else domain_of(host) in self._domains
-            if len(self._verdicts) < 10_000:
-                self._verdicts[origin] = known
+            if len(verdicts) < 10_000:
+                verdicts[origin] = known
         return known
 
     def refusal(self, url: str, depth: int) -> str | None:
@@ -226,12 +254,27 @@ class Scope:
         if self.depth is not None and depth > self.depth:
             return "depth"
         if self.kind == "prefix":
-            if not url.startswith(self._prefixes):
+            if not self._below_a_prefix(url):
                 return "scope"
         elif self.kind != "any" and not self._host_inside(origin_of(url)):
             return "scope"
+        return self.pattern_refusal(url)
+
+    def _below_a_prefix(self, url: str) -> bool:
+        """Whether the URL starts with a prefix; every prefix ends with a slash, and there may be many of them."""
+        slash = url.find("/", 8)
+        while slash > 0:
+            if url[: slash + 1] in self._prefixes:
+                return True
+            slash = url.find("/", slash + 1)
+        return False
+
+    def pattern_refusal(self, url: str) -> str | None:
+        """Return `include` or `exclude` when a pattern keeps a URL out, whatever its host: what seeds are judged by."""
         if self._include and not any(pattern.search(url) for pattern in self._include):
             return "include"
-        if self._exclude and any(pattern.search(url) for pattern in self._exclude):
-            return "exclude"
-        return None
+        return "exclude" if self.excluded(url) else None
+
+    def excluded(self, url: str) -> bool:
+        """Return whether an exclude pattern names the URL."""
+        return any(pattern.search(url) for pattern in self._exclude)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import redis
 
 from crawl import broker, connection, names, results
-from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
+from crawl.errors import CrawlExistsError, NoCrawlYetError, StoppedError, UsageError
 from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
@@ -24,10 +25,11 @@ from poolcrawl import summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
+from producer.seeds import Intake
 from worker import pools
 
 if TYPE_CHECKING:
-    import redis
+    from collections.abc import Callable
 
     from crawl.settings import Settings
 
@@ -61,6 +63,14 @@ class Plan(msgspec.Struct):
     latency: float | None = None
     allow: tuple[str, ...] = ()
     resolve: tuple[str, ...] = ()
+    #: A file of further seeds, and a stream of them; at most one of both is given.
+    source: Any = None
+    stream: Any = None
+
+    @property
+    def brings_seeds(self) -> bool:
+        """Whether a crawl could be made of it."""
+        return bool(self.seeds or self.source or self.stream)
 
 
 def say(text: str) -> None:
@@ -132,21 +142,34 @@ def _continue_private(plan: Plan) -> bool:
             client = connection.connect(private)
             stored = Frontier(client, plan.name).options()
             if stored is None:
-                if not plan.seeds:
+                if not plan.brings_seeds:
                     raise results.unknown(client, plan.name)
                 return True
             options, _, _, state = stored
             _refuse_other_options(plan, options)
-            if state == names.FINISHED and (plan.demo or not set(plan.seeds) - set(options.seeds)):
+            if state == names.FINISHED and not _brings_news(plan, Frontier(client, plan.name), options):
                 _said_finished(plan, client, options, None)
                 return False
             plan.allow = (*plan.allow, *(options.allow_addresses or ()))
             plan.demo = plan.demo or options.demo
             return True
     except NoCrawlYetError:
-        if not plan.seeds:
+        if not plan.brings_seeds:
             raise
         return True
+
+
+def _brings_news(plan: Plan, frontier: Frontier, options: CrawlOptions) -> bool:
+    """Whether there are seeds that a finished crawl has not had."""
+    if plan.demo:
+        return False
+    unnamed = set(plan.seeds) - set(options.seeds)
+    if plan.stream is not None:
+        return True
+    intake = Intake(frontier, options)
+    return intake.unseen(unnamed) or (
+        plan.source is not None and intake.unseen(seeding.Verdicts(plan.source))
+    )
 
 
 def _said_finished(plan: Plan, client: redis.Redis, options: CrawlOptions, stack: Stack | None) -> int:
@@ -177,7 +200,7 @@ def _options(plan: Plan) -> CrawlOptions:
         )
         return own.options(seeds=tuple(plan.seeds), user_agent=agent, demo=True, **_DEMO)
     return own.options(
-        seeds=tuple(plan.seeds),
+        seeds=tuple(plan.seeds[: seeding.MOST_NAMED]),
         resolve=plan.resolve,
         allow_addresses=plan.allow or None,
         **plan.given,
@@ -202,21 +225,54 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     Raises UnknownCrawlError, or CrawlExistsError when options differ from those the crawl was made with.
     """
     stored = frontier.options()
-    if stored is None and not plan.seeds:
+    if stored is None and not plan.brings_seeds:
         raise results.unknown(frontier.client, frontier.crawl)
     if stored is None:
-        made, options, state = frontier.create(_options(plan))
-        if made:
-            return options, state
+        if plan.stream is not None and not plan.seeds:
+            plan.stream.wait_for_first()
+        _, options, state = frontier.create(_options(plan))
     else:
         options, _, _, state = stored
     _refuse_other_options(plan, options)
-    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in options.seeds]
-    if new:
+    if state == names.FINISHED and not _brings_news(plan, frontier, options):
+        return options, state
+    named = set(options.seeds)
+    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in named]
+    unnamed = len(named) + len(new) > seeding.MOST_NAMED or plan.source is not None
+    new = new[: max(0, seeding.MOST_NAMED - len(named))]
+    if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
-        frontier.reopen(options)
-        state = names.RUNNING
-    return options, state
+        frontier.reopen(options if new else None, unnamed=unnamed)
+    return options, names.RUNNING if new or unnamed or plan.stream is not None else state
+
+
+def _admit(
+    plan: Plan,
+    frontier: Frontier,
+    options: CrawlOptions,
+    watch: Callable[[], None],
+    say: Callable[[str], None],
+) -> None:
+    """Admit every seed but those of a stream, and say that no more come."""
+    intake = Intake(frontier, options)
+    try:
+        intake.admit_named()
+        named = set(options.seeds)
+        room = intake.admit_all((seed for seed in plan.seeds if seed not in named), watch)
+        if plan.source is not None and room:
+            complaints = seeding.Complaints(plan.source.shown, say)
+            room = intake.admit_all(seeding.Verdicts(plan.source, complaints.tell), watch)
+            complaints.end()
+        if not room:
+            say("the crawl has its pages (--max-pages); the rest of the seeds is not read")
+    except redis.exceptions.OutOfMemoryError:
+        message = (
+            "paused: memory. Redis is full before all seeds were admitted; raise maxmemory, then continue with "
+            f"`poolcrawl crawl --name {plan.name}` and the same seeds"
+        )
+        raise StoppedError(message) from None
+    if plan.stream is None:
+        intake.close()
 
 
 def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | None) -> int:
@@ -229,6 +285,8 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
         say(flower)
     if state == names.FINISHED:
         return _said_finished(plan, client, options, stack)
+    if plan.stream is not None:
+        say(f"seeds are read from {plan.stream.shown} while the crawl runs; it ends after that")
     say(_first_line(plan.name, options, stack))
     app = broker.make_app(address)
     with ProgressDisplay(client, plan.name) as display:
@@ -248,10 +306,10 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
             watch=watch,
             say=display.say,
             memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
+            stream=plan.stream,
         )
         try:
-            now = client.time()
-            seeding.admit(frontier, options, now[0] * 1000 + now[1] // 1000)
+            _admit(plan, frontier, options, watch, display.say)
             state = pump.run()
         except KeyboardInterrupt:
             verb = "demo" if options.demo else "crawl"
@@ -292,10 +350,11 @@ def _command() -> str:
     return str(called)
 
 
-def _same_crawl(options: CrawlOptions) -> str:
+def _same_crawl(options: CrawlOptions, *, unnamed: bool) -> str:
     """Return the arguments that make the same crawl again; a seeds file or standard input is named, not repeated."""
     told: list[str] = ["crawl"]
-    told += options.seeds if len(options.seeds) <= 3 else ["--seeds", "FILE"]
+    told += options.seeds if len(options.seeds) <= 3 else []
+    told += ["--seeds", "FILE"] if unnamed or len(options.seeds) > 3 else []
     plain = CrawlOptions()
     for name, option in (
         ("depth", "--depth"),
@@ -344,7 +403,8 @@ def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
         # Without --no-deps, compose would also bring every service back to its declared scale.
         reading = command.replace(" -T ", " -T --no-deps ")
         return [f"{reading} export {plan.name} > pages.jsonl", again]
-    again = f"CRAWL_POOL={other} {command} {'demo' if options.demo else _same_crawl(options)}"
+    same = _same_crawl(options, unnamed=bool(plan.source or plan.stream))
+    again = f"CRAWL_POOL={other} {command} {'demo' if options.demo else same}"
     return [f"{command} export {plan.name} --output pages.jsonl", again]
 
 

@@ -89,7 +89,7 @@ class _Asking:
         self._process = process
         self._crawl = crawl
         self._options: CrawlOptions = terms.options
-        self._scope = terms.scope(frozenset())
+        self._scope = terms.scope
         self._started = started
         self._held = held
         self._began = began
@@ -151,7 +151,7 @@ class _Asking:
             )
             return self._without_request(index, "failed", reason, detail)
         if request.via == names.SEED and self._started.kind == names.PAGE:
-            refusal = self._scope.refusal(request.url, request.depth)
+            refusal = self._scope.pattern_refusal(request.url)
             if refusal:
                 detail = f"the seed lies outside its own scope ({refusal})"
                 return self._without_request(index, "skipped", "scope", detail)

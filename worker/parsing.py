@@ -84,6 +84,7 @@ def parse_batch(
         process.renewer.drop(held)
     if not closed:
         return 0
+    terms.sites.update(work.sites)
     if not capped:
         terms.remember(work.admission.new.fingerprints)
     return len(work.results) + len(work.retries)
@@ -104,11 +105,15 @@ class _Parsing:
         options = terms.options
         self.results: list[Result] = []
         self.retries: list[tuple[FetchRequest, int]] = []
-        self.admission = Admission(terms, loaded)
+        frontier = process.frontier(crawl)
+        scope = terms.scope_of(frontier, loaded.scope_count)
+        self.sites: list[str] = []
+        self.admission = Admission(terms, loaded, scope, frontier.listed_sitemaps)
         self.robots: RobotsAnswer | None = None
         self._process = process
         self._crawl = crawl
         self._options = options
+        self._sites = terms.sites
         self._loaded = loaded
         self._bodies = bodies
         self._worker, self._slot = place
@@ -166,10 +171,25 @@ class _Parsing:
             self._redirect(request, ref, record)
         elif ref.outcome == "ok":
             self._read(request, ref, record)
+        if self._options.sitemaps and request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
+            self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
         self.results.append(
             Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
         )
+
+    def _site(self, request: FetchRequest) -> None:
+        """Offer the sitemaps of a seed's origin, and of one it redirected to, once per process.
+
+        Here and not with the answer to robots.txt: another crawl may have had that answer.
+        """
+        origin = urls.origin_of(request.url)
+        if origin in self._sites or origin in self.sites:
+            return
+        declared = self._process.sitemaps(self._crawl, self._options, origin)
+        if declared is not None:
+            self.admission.site(request, declared)
+        self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
         fetched = self._loaded.fetched

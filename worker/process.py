@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crawl import connection, settings, urls
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
-from worker import pools
+from worker import pools, sitemaps
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.parse import Document, parse
@@ -42,13 +42,22 @@ class Terms:
         self.crawl_id = crawl_id
         self.revision = revision
         self.known: set[int] = set()
-        self._scopes: dict[frozenset[str], urls.Scope] = {}
+        #: The scope as far as this process knows it; enough for judging seeds.
+        self.scope = urls.Scope(options)
+        self._widened = 0
+        #: Origins of seeds whose sitemaps this process has offered.
+        self.sites: set[str] = set()
 
-    def scope(self, extra_seeds: frozenset[str]) -> urls.Scope:
-        """Return the crawl's scope, widened by what its seeds redirected to."""
-        if extra_seeds not in self._scopes:
-            self._scopes = {extra_seeds: urls.Scope(self.options, extra_seeds)}
-        return self._scopes[extra_seeds]
+    def scope_of(self, frontier: Frontier, count: int) -> urls.Scope:
+        """Return the crawl's scope, widened by the first `count` entries at least; reads those not known yet.
+
+        Without a lock, which must not be held across a wait: two slots may read the same entries, which harms nobody.
+        """
+        known = self._widened
+        if known < count:
+            self.scope.widen(frontier.scope_seeds(known, count - known))
+            self._widened = max(self._widened, count)
+        return self.scope
 
     def remember(self, fingerprints: set[int]) -> None:
         """Note URLs that Redis has seen for certain."""
@@ -123,6 +132,18 @@ class Process:
             while len(self._rules) > RULES_LIMIT:
                 self._rules.popitem(last=False)
         return known
+
+    def sitemaps(self, crawl: str, options: CrawlOptions, origin: str) -> list[str] | None:
+        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
+        answer = self.frontier(crawl).robots(origin) if options.robots == "obey" else None
+        if answer is None:
+            return []
+        version, verdict, body = answer
+        if verdict != "rules":
+            return None if verdict == "deny" else []
+        known = self._rules.get((origin, version))
+        rules = known[1] if known is not None else None
+        return sitemaps.declared(origin, (rules or Rules.from_text(body)).sitemaps)
 
     def web(self, options: CrawlOptions) -> Web:
         """Return the HTTP session of this slot's owner (process or thread, as the pool table says)."""

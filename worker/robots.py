@@ -44,6 +44,11 @@ class Rules:
         """Return whether a canonical URL may be asked for."""
         return self._verdict(url, product_token(user_agent))
 
+    @property
+    def sitemaps(self) -> list[str]:
+        """Return what the `Sitemap:` lines say, in their order; they belong to no group (section 2.2.4)."""
+        return list(self._parser.sitemaps)
+
     def crawl_delay(self, user_agent: str) -> float | None:
         """Return the Crawl-delay that applies to us, in seconds, or None."""
         return self._parser.crawl_delay(product_token(user_agent))
