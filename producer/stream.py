@@ -52,14 +52,14 @@ class Stream:
             self.open = False
             raise self._verdicts.useless()
 
-    def _take(self, item: str | tuple[int, str] | UsageError | None) -> None:
-        if isinstance(item, str):
-            self._slice.append(item)
-        elif isinstance(item, tuple):
-            self._complaints.tell(*item)
-        elif isinstance(item, UsageError):
+    def _take(self, given: str | tuple[int, str] | UsageError | None) -> None:
+        if isinstance(given, str):
+            self._slice.append(given)
+        elif isinstance(given, tuple):
+            self._complaints.tell(*given)
+        elif isinstance(given, UsageError):
             # What was read is crawled; a source that cannot be read at all was told before.
-            self._say(str(item))
+            self._say(str(given))
         else:
             self._ended = True
             self._complaints.end()
