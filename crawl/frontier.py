@@ -132,6 +132,14 @@ class Frontier:
             pipe.hdel(key, "ended_at")
             pipe.execute()
 
+    def stored(self, pages: Sequence[str]) -> list[bytes | None]:
+        """Return the records of these URLs as they are stored, None for each that has none; one call."""
+        if not pages:
+            return []
+        fingerprints = [str(urls.fingerprint(page)) for page in pages]
+        found: list[bytes | None] = self.client.hmget(keys.records(self.crawl), fingerprints)
+        return found
+
     def has_unnamed_seeds(self) -> bool:
         """Whether the crawl has seeds that its options do not name."""
         return bool(self.client.hexists(keys.crawl(self.crawl), "unnamed_seeds"))

@@ -159,7 +159,7 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     source = None if seeds_file is None else seeding.SeedsFile(seeds_file)
     if source is not None and not source.streaming:
         source.check()
-    if not found and source is None and options["name"] is None:
+    if not found and source is None and options["name"] is None and options["recrawl"] is None:
         message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
         raise UsageError(message)
     given = {
@@ -186,7 +186,7 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         source=None if source is None or source.streaming else source,
         stream=Stream(source, say) if source is not None and source.streaming else None,
     )
-    if plan.stream is not None and not found and plan.name is None:
+    if plan.stream is not None and not found and plan.name is None and "recrawl" not in given:
         # Nothing is started for a source that gives nothing.
         plan.stream.wait_for_first()
     return run(plan)

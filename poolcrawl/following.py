@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shlex
@@ -21,7 +22,7 @@ from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
 from export import files
-from poolcrawl import summary
+from poolcrawl import recrawling, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
@@ -66,11 +67,13 @@ class Plan(msgspec.Struct):
     #: A file of further seeds, and a stream of them; at most one of both is given.
     source: Any = None
     stream: Any = None
+    #: The options of the crawl that is to be crawled again.
+    older: CrawlOptions | None = None
 
     @property
     def brings_seeds(self) -> bool:
         """Whether a crawl could be made of it."""
-        return bool(self.seeds or self.source or self.stream)
+        return bool(self.seeds or self.source or self.stream or self.older)
 
 
 def say(text: str) -> None:
@@ -88,6 +91,9 @@ def run(plan: Plan) -> int:
     if address is not None:
         return _with_workers_elsewhere(plan, address, named=named)
     pools.check_installed(pools.TABLE[plan.pool or own.pool])
+    if "recrawl" in plan.given:
+        with attach(own) as private:
+            _look_at_older(plan, connection.connect(private))
     if named and not _continue_private(plan):
         return 0
     stack = Stack(
@@ -122,10 +128,19 @@ def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
             raise UsageError(message)
     client = connection.connect(address)
     connection.check(client, address)
-    if plan.demo and not named:
+    if "recrawl" in plan.given:
+        _look_at_older(plan, client)
+    if plan.demo and not named and plan.older is None:
         plan.name = _unfinished_demo(client) or plan.name
     with connection.explained(address):
         return _follow(plan, client, address, stack=None)
+
+
+def _look_at_older(plan: Plan, client: redis.Redis) -> None:
+    """Read what the crawl to be crawled again was made with, before anything is started."""
+    plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say)
+    plan.allow = (*plan.allow, *(plan.older.allow_addresses or ()))
+    plan.demo = plan.older.demo
 
 
 def _continue_private(plan: Plan) -> bool:
@@ -194,6 +209,10 @@ def _unfinished_demo(client: redis.Redis) -> str | None:
 
 def _options(plan: Plan) -> CrawlOptions:
     own: Settings = plan.settings
+    if plan.older is not None:
+        return recrawling.options(
+            plan.older, plan.given, seeds=plan.seeds, resolve=plan.resolve, allow=plan.allow
+        )
     if plan.demo:
         agent = (
             f"{own.user_agent[:-1]}; crawl {plan.name})" if own.user_agent.endswith(")") else own.user_agent
@@ -228,7 +247,7 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     if stored is None and not plan.brings_seeds:
         raise results.unknown(frontier.client, frontier.crawl)
     if stored is None:
-        if plan.stream is not None and not plan.seeds:
+        if plan.stream is not None and not plan.seeds and plan.older is None:
             plan.stream.wait_for_first()
         _, options, state = frontier.create(_options(plan))
     else:
@@ -239,6 +258,8 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     named = set(options.seeds)
     new = [] if plan.demo else [seed for seed in plan.seeds if seed not in named]
     unnamed = len(named) + len(new) > seeding.MOST_NAMED or plan.source is not None
+    if options.recrawl is not None:
+        unnamed = unnamed or Frontier(frontier.client, options.recrawl).has_unnamed_seeds()
     new = new[: max(0, seeding.MOST_NAMED - len(named))]
     if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
@@ -255,10 +276,14 @@ def _admit(
 ) -> None:
     """Admit every seed but those of a stream, and say that no more come."""
     intake = Intake(frontier, options)
+    named = set(options.seeds)
+    others = itertools.chain(
+        recrawling.seeds(frontier.client, options.recrawl) if options.recrawl else (),
+        (seed for seed in plan.seeds if seed not in named),
+    )
     try:
         intake.admit_named()
-        named = set(options.seeds)
-        room = intake.admit_all((seed for seed in plan.seeds if seed not in named), watch)
+        room = intake.admit_all(others, watch)
         if plan.source is not None and room:
             complaints = seeding.Complaints(plan.source.shown, say)
             room = intake.admit_all(seeding.Verdicts(plan.source, complaints.tell), watch)
@@ -327,8 +352,9 @@ def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
     depth = "no depth limit" if options.depth is None else f"depth {options.depth}"
     pages = "no page limit" if options.max_pages is None else f"at most {options.max_pages} pages"
     workers = f"; {stack.workers} x {stack.pool} worker" if stack is not None else ""
+    again = f" (again what '{options.recrawl}' crawled)" if options.recrawl is not None else ""
     return (
-        f"crawl '{name}': scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
+        f"crawl '{name}'{again}: scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
         f"robots {options.robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
     )
 

@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,9 @@ from crawl import names, urls
 from crawl.batches import Renewal, Result, RobotsAnswer
 from crawl.errors import FetchError, UnknownCrawlError
 from crawl.records import FetchRequest, PageRecord, to_json
+from worker import validators
 from worker.admission import Admission
+from worker.parse import Document
 from worker.robots import Rules, denial_of, product_token, verdict_of
 
 if TYPE_CHECKING:
@@ -124,14 +127,42 @@ class _Parsing:
 
     def run(self) -> None:
         """Turn every reference into a record, a retry, or an answer about robots.txt."""
+        older = self._older_records()
         for ref in self._loaded.fetched.refs:
             request = self._loaded.requests[ref.index]
-            if request.kind == names.ROBOTS:
+            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
+                self._unchanged(request, ref, validators.stored(older.get(request.url)))
+            elif request.kind == names.ROBOTS:
                 self.robots = self._robots_answer(ref)
             elif ref.transient and request.attempts + 1 < self._options.max_attempts:
                 self.retries.append(self._retry(request, ref))
             else:
                 self._record(request, ref)
+
+    def _older_records(self) -> dict[str, bytes | None]:
+        """Return what the older crawl has stored of the pages that have not changed since, by URL."""
+        pages = [
+            self._loaded.requests[ref.index].url
+            for ref in self._loaded.fetched.refs
+            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok"
+        ]
+        if not pages or self._options.recrawl is None:
+            return {}
+        return dict(zip(pages, self._process.frontier(self._options.recrawl).stored(pages), strict=True))
+
+    def _unchanged(self, request: FetchRequest, ref: PageRef, older: PageRecord | None) -> None:
+        """Record a page that has not changed with what was stored of it, and admit its links as if it had been read."""
+        if older is None and request.attempts + 1 < self._options.max_attempts:
+            # Deleted or trimmed since the request was made: the next one will be unconditional.
+            self.retries.append(self._retry(request, ref))
+            return
+        record = self._plain_record(request, ref)
+        if older is None:
+            self._fail(record, "error", "unchanged, but what was known of it is gone from the older crawl")
+        else:
+            validators.restore(record, older)
+            self.admission.links(request, Document(links=older.links, kind=older.kind, robots=older.robots))
+        self._close(request, record)
 
     def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
         if asked_s is not None:
@@ -171,6 +202,10 @@ class _Parsing:
             self._redirect(request, ref, record)
         elif ref.outcome == "ok":
             self._read(request, ref, record)
+        self._close(request, record)
+
+    def _close(self, request: FetchRequest, record: PageRecord) -> None:
+        """Put the record with what the batch came to."""
         if self._options.sitemaps and request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
             self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
