@@ -15,14 +15,13 @@ MOST_DECLARED = 1000
 #: Most sitemaps that the indexes of one crawl may list; what comes after is refused, so that a bomb of indexes ends.
 MOST_LISTED = 50_000
 
-_FILE = re.compile(
-    r"^[^?#]*(?:\.xml|\.xml\.gz|sitemap[^/?#]*\.txt|sitemap[^/?#]*\.gz)(?:$|[?#])", re.IGNORECASE
-)
+#: A path that ends in `.xml` or `.xml.gz`, or says that it is one.
+_PATH = re.compile(r"https?://[^/]*/[^?#]*(?:\.xml(?:\.gz)?(?:$|[?#])|sitemap)", re.IGNORECASE)
 
 
 def is_one(url: str) -> bool:
     """Return whether a URL that a sitemap lists looks like a further sitemap; its answer will tell for certain."""
-    return _FILE.match(url) is not None
+    return _PATH.match(url) is not None
 
 
 def declared(origin: str, lines: Iterable[str]) -> list[str]:

@@ -110,13 +110,15 @@ def twice(pool, path):
             done = directory.run("crawl", "--recrawl", "old", "--name", "new", *worker)
             assert done.code == 0, done.stderr
             log = [one for one in site.log[before:] if one.target != "/robots.txt"]
+            changes = directory.run("changes", "old", "new", "--json").stdout.splitlines()
+            first, second = (paths(directory.records(name), site) for name in ("old", "new"))
             third, text, errors = None, "", []
             if pool == "threads":
+                text = directory.run("changes", "old", "new").stdout
                 news.before["/odd"] = lambda: forget(directory, "new", site.url(HOST, "/odd"))
                 done = directory.run("crawl", "--recrawl", "new", "--name", "newest", *worker)
                 assert done.code == 0, done.stderr
                 third = paths(directory.records("newest"), site)
-                text = directory.run("changes", "old", "new").stdout
                 errors = [
                     directory.run(*arguments)
                     for arguments in (
@@ -126,8 +128,6 @@ def twice(pool, path):
                         ("changes", "never", "new"),
                     )
                 ]
-            changes = directory.run("changes", "old", "new", "--json").stdout.splitlines()
-            first, second = (paths(directory.records(name), site) for name in ("old", "new"))
             return Twice(
                 first, second, log, [json.loads(line) for line in changes], text, third, errors, site.port
             )

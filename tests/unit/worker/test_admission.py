@@ -153,7 +153,9 @@ def test_a_seeds_redirect_widens_the_scope_for_the_rest_of_the_batch():
         ("http://a.test/sitemap.txt", True),
         ("http://a.test/page.html", False),
         ("http://a.test/?file=sitemap.xml", False),
-        ("http://a.test/sitemap/", False),
+        ("http://a.test/sitemap?page=2", True),
+        ("http://sitemap.test/page", False),
+        ("http://a.test/page?next=x.xml", False),
     ],
 )
 def test_a_further_sitemap_is_known_by_its_name(url, looks):
