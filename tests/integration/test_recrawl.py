@@ -91,7 +91,7 @@ class Twice:
 def crawls(tmp_path_factory):
     """Both crawls in every pool."""
     base = tmp_path_factory.mktemp("recrawl")
-    return dict(zip(POOLS, at_once(lambda pool: twice(pool, base / pool), POOLS, 2), strict=True))
+    return dict(zip(POOLS, at_once(lambda pool: twice(pool, base / pool), POOLS, 3), strict=True))
 
 
 def twice(pool, path):
@@ -103,22 +103,24 @@ def twice(pool, path):
             (path / "more.txt").write_text(site.url(HOST, "/alone"))
             options = ("--seeds", "more.txt", "--delay", "0", *site.resolve(HOST))
             worker = ("--pool", pool, "--concurrency", "2")
-            done = directory.run("crawl", site.url(HOST), "--name", "old", *options, *worker)
-            assert done.code == 0, done.stderr
+
+            def crawl(name, *arguments):
+                output = path / f"{name}.jsonl"
+                done = directory.run("crawl", "--name", name, "--output", str(output), *arguments, *worker)
+                assert done.code == 0, done.stderr
+                return paths(map(json.loads, output.read_text().splitlines()), site)
+
+            first = crawl("old", site.url(HOST), *options)
             news.later = True
             before = len(site.log)
-            done = directory.run("crawl", "--recrawl", "old", "--name", "new", *worker)
-            assert done.code == 0, done.stderr
+            second = crawl("new", "--recrawl", "old")
             log = [one for one in site.log[before:] if one.target != "/robots.txt"]
             changes = directory.run("changes", "old", "new", "--json").stdout.splitlines()
-            first, second = (paths(directory.records(name), site) for name in ("old", "new"))
             third, text, errors = None, "", []
             if pool == "threads":
                 text = directory.run("changes", "old", "new").stdout
                 news.before["/odd"] = lambda: forget(directory, "new", site.url(HOST, "/odd"))
-                done = directory.run("crawl", "--recrawl", "new", "--name", "newest", *worker)
-                assert done.code == 0, done.stderr
-                third = paths(directory.records("newest"), site)
+                third = crawl("newest", "--recrawl", "new")
                 errors = [
                     directory.run(*arguments)
                     for arguments in (
