@@ -114,12 +114,13 @@ class Admission:
         self, target: str, request: FetchRequest, *, via: str, depth: int, hops: int, exempt: bool = False
     ) -> None:
         """Admit a URL unless the scope refuses it; what is `exempt` only has to pass the exclude patterns."""
-        refusal = self._refusal(target, depth)
-        if refusal and exempt and refusal != "depth":
-            refusal = "exclude" if self._scope.excluded(target) else None
-        if refusal:
-            self._refuse(refusal)
-            return
+        if self._scope.refusal(target, depth) is not None:
+            refusal = self._refusal(target, depth)
+            if refusal and exempt and refusal != "depth":
+                refusal = "exclude" if self._scope.excluded(target) else None
+            if refusal:
+                self._refuse(refusal)
+                return
         fingerprint = self.new.offer(target)
         if fingerprint is not None:
             admitted = FetchRequest(

@@ -141,13 +141,13 @@ class _Parsing:
 
     def _older_records(self) -> dict[str, bytes | None]:
         """Return what the older crawl has stored of the pages that have not changed since, by URL."""
+        if self._options.recrawl is None:
+            return {}
         pages = [
             self._loaded.requests[ref.index].url
             for ref in self._loaded.fetched.refs
             if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok"
         ]
-        if not pages or self._options.recrawl is None:
-            return {}
         return dict(zip(pages, self._process.frontier(self._options.recrawl).stored(pages), strict=True))
 
     def _unchanged(self, request: FetchRequest, ref: PageRef, older: PageRecord | None) -> None:
