@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -188,6 +189,8 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     )
     if plan.stream is not None and not found and plan.name is None and "recrawl" not in given:
         # Nothing is started for a source that gives nothing.
+        if os.isatty(0):
+            say("type one URL per line; Ctrl-D ends the list")
         plan.stream.wait_for_first()
     return run(plan)
 

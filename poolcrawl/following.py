@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import shlex
@@ -14,23 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import redis
 
 from crawl import broker, connection, names, results
-from crawl.errors import CrawlExistsError, NoCrawlYetError, StoppedError, UsageError
+from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
 from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
 from export import files
-from poolcrawl import recrawling, summary
+from poolcrawl import recrawling, submission, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
-from producer.seeds import Intake
 from worker import pools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import redis
 
     from crawl.settings import Settings
 
@@ -162,7 +159,9 @@ def _continue_private(plan: Plan) -> bool:
                 return True
             options, _, _, state = stored
             _refuse_other_options(plan, options)
-            if state == names.FINISHED and not _brings_news(plan, Frontier(client, plan.name), options):
+            if state == names.FINISHED and not submission.brings_news(
+                plan, Frontier(client, plan.name), options
+            ):
                 _said_finished(plan, client, options, None)
                 return False
             plan.allow = (*plan.allow, *(options.allow_addresses or ()))
@@ -172,19 +171,6 @@ def _continue_private(plan: Plan) -> bool:
         if not plan.brings_seeds:
             raise
         return True
-
-
-def _brings_news(plan: Plan, frontier: Frontier, options: CrawlOptions) -> bool:
-    """Whether there are seeds that a finished crawl has not had."""
-    if plan.demo:
-        return False
-    unnamed = set(plan.seeds) - set(options.seeds)
-    if plan.stream is not None:
-        return True
-    intake = Intake(frontier, options)
-    return intake.unseen(unnamed) or (
-        plan.source is not None and intake.unseen(seeding.Verdicts(plan.source))
-    )
 
 
 def _said_finished(plan: Plan, client: redis.Redis, options: CrawlOptions, stack: Stack | None) -> int:
@@ -253,51 +239,13 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     else:
         options, _, _, state = stored
     _refuse_other_options(plan, options)
-    if state == names.FINISHED and not _brings_news(plan, frontier, options):
+    if state == names.FINISHED and not submission.brings_news(plan, frontier, options):
         return options, state
-    named = set(options.seeds)
-    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in named]
-    unnamed = len(named) + len(new) > seeding.MOST_NAMED or plan.source is not None
-    if options.recrawl is not None:
-        unnamed = unnamed or Frontier(frontier.client, options.recrawl).has_unnamed_seeds()
-    new = new[: max(0, seeding.MOST_NAMED - len(named))]
+    new, unnamed = submission.further(plan, frontier, options)
     if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
         frontier.reopen(options if new else None, unnamed=unnamed)
     return options, names.RUNNING if new or unnamed or plan.stream is not None else state
-
-
-def _admit(
-    plan: Plan,
-    frontier: Frontier,
-    options: CrawlOptions,
-    watch: Callable[[], None],
-    say: Callable[[str], None],
-) -> None:
-    """Admit every seed but those of a stream, and say that no more come."""
-    intake = Intake(frontier, options)
-    named = set(options.seeds)
-    others = itertools.chain(
-        recrawling.seeds(frontier.client, options.recrawl) if options.recrawl else (),
-        (seed for seed in plan.seeds if seed not in named),
-    )
-    try:
-        intake.admit_named()
-        room = intake.admit_all(others, watch)
-        if plan.source is not None and room:
-            complaints = seeding.Complaints(plan.source.shown, say)
-            room = intake.admit_all(seeding.Verdicts(plan.source, complaints.tell), watch)
-            complaints.end()
-        if not room:
-            say("the crawl has its pages (--max-pages); the rest of the seeds is not read")
-    except redis.exceptions.OutOfMemoryError:
-        message = (
-            "paused: memory. Redis is full before all seeds were admitted; raise maxmemory, then continue with "
-            f"`poolcrawl crawl --name {plan.name}` and the same seeds"
-        )
-        raise StoppedError(message) from None
-    if plan.stream is None:
-        intake.close()
 
 
 def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | None) -> int:
@@ -334,7 +282,7 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
             stream=plan.stream,
         )
         try:
-            _admit(plan, frontier, options, watch, display.say)
+            submission.admit(plan, frontier, options, watch, display.say)
             state = pump.run()
         except KeyboardInterrupt:
             verb = "demo" if options.demo else "crawl"
