@@ -55,8 +55,9 @@ class Terms:
         """
         known = self._widened
         if known < count:
-            self.scope.widen(frontier.scope_seeds(known, count - known))
-            self._widened = max(self._widened, count)
+            entries = frontier.scope_seeds(known, count - known)
+            self.scope.widen(entries)
+            self._widened = max(self._widened, known + len(entries))
         return self.scope
 
     def remember(self, fingerprints: set[int]) -> None:
