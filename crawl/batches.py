@@ -70,7 +70,8 @@ class Loaded(msgspec.Struct, frozen=True):
     host: str
     crawl_id: str
     revision: str
-    scope_seeds: frozenset[str]
+    #: How many entries widen the scope by now; a worker that knows fewer reads the rest (`Frontier.scope_seeds`).
+    scope_count: int
     bodies: Mapping[int, bytes]
 
 

@@ -38,6 +38,8 @@ HOST_REFUSAL_LIMIT = 10
 HOLD_FIRST_S = 1.0
 #: Batches whose attempts are kept per crawl; older ones are dropped.
 ATTEMPTS_KEPT = 200_000
+#: Entries of the scope read per call; the lot may be a hundred thousand.
+SCOPE_SEEDS_PER_CALL = 10_000
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -119,16 +121,33 @@ class Frontier:
             stored[3].decode(),
         )
 
-    def reopen(self, options: CrawlOptions) -> None:
-        """Take further seeds: store the options that name them and open the seed source."""
+    def reopen(self, options: CrawlOptions | None, *, unnamed: bool = False) -> None:
+        """Take further seeds: store the options that name them, if any do, and open the seed source.
+
+        `unnamed` notes that there are seeds (of a file or a stream) that no options name.
+        """
         key = keys.crawl(self.crawl)
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(
-                key, mapping={"options": records.to_json(options), "seeds_open": 1, "state": names.RUNNING}
-            )
+            pipe.hset(key, mapping={"seeds_open": 1, "state": names.RUNNING})
+            if unnamed:
+                pipe.hset(key, "unnamed_seeds", 1)
+            if options is not None:
+                pipe.hset(key, "options", records.to_json(options))
+                pipe.hincrby(key, "rev", 1)
             pipe.hdel(key, "ended_at")
-            pipe.hincrby(key, "rev", 1)
             pipe.execute()
+
+    def stored(self, pages: Sequence[str]) -> list[bytes | None]:
+        """Return the records of these URLs as they are stored, None for each that has none; one call."""
+        if not pages:
+            return []
+        fingerprints = [str(urls.fingerprint(page)) for page in pages]
+        found: list[bytes | None] = self.client.hmget(keys.records(self.crawl), fingerprints)
+        return found
+
+    def has_unnamed_seeds(self) -> bool:
+        """Whether the crawl has seeds that its options do not name."""
+        return bool(self.client.hexists(keys.crawl(self.crawl), "unnamed_seeds"))
 
     def add(
         self,
@@ -137,8 +156,9 @@ class Frontier:
         max_pages: int | None,
         lease: str | None = None,
         close_seeds: bool = False,
+        scope_seeds: Iterable[str] = (),
     ) -> tuple[int, int]:
-        """Admit URLs in slices; return how many were new and how many the cap kept out."""
+        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out."""
         admitted = capped = 0
         calls = links.slices()
         for number, groups in enumerate(calls, start=1):
@@ -147,6 +167,8 @@ class Frontier:
                 arguments["max_pages"] = max_pages
             if lease is not None:
                 arguments["lease"] = lease
+            if number == 1 and scope_seeds:
+                arguments["scope_seeds"] = list(scope_seeds)
             if close_seeds and number == len(calls):
                 arguments["close_seeds"] = True
             new, refused, _ = self._run("add", **arguments)
@@ -318,7 +340,7 @@ class Frontier:
             answer = self._run("load", **arguments)
         if answer[0] != b"ok":
             return None
-        _, now_ms, entries, refs, kind, origin, host, crawl_id, revision, scope_seeds, _ = answer
+        _, now_ms, entries, refs, kind, origin, host, crawl_id, revision, scope_count, _ = answer
         return Loaded(
             lease=lease,
             nonce=nonce,
@@ -330,9 +352,25 @@ class Frontier:
             host=host.decode(),
             crawl_id=crawl_id.decode(),
             revision=revision.decode(),
-            scope_seeds=frozenset(name.decode() for name in scope_seeds),
+            scope_count=scope_count,
             bodies={int(index): body for index, body in bodies.items()},
         )
+
+    def scope_seeds(self, first: int, count: int) -> list[str]:
+        """Return what widens the scope, in the order of its arrival: `count` entries from place `first` on."""
+        found: list[str] = []
+        while len(found) < count:
+            start = first + len(found)
+            stop = min(first + count, start + SCOPE_SEEDS_PER_CALL) - 1
+            rows = self.client.zrange(keys.scope_seeds(self.crawl), start, stop)
+            if not rows:
+                break
+            found += [row.decode() for row in rows]
+        return found
+
+    def listed_sitemaps(self, count: int) -> int:
+        """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
+        return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
 
     def complete(
         self,

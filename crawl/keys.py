@@ -96,7 +96,7 @@ def robots_viewed(view: str, origin: str) -> str:
 
 
 def crawl(name: str) -> str:
-    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq.
+    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
 
     Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
     """
@@ -220,7 +220,11 @@ def hosts(name: str) -> str:
 
 
 def scope_seeds(name: str) -> str:
-    """set of URLs a seed redirected to: they widen the scope like seeds. Written by `complete`."""
+    """zset, URL -> its place: what widens the scope like the seeds in the options. Written by `add` and `complete`.
+
+    Hosts or directories of seeds that the options do not name, and of what seeds redirected to. Only ever appended: a
+    worker reads what it does not know yet.
+    """
     return part(name, "scope-seeds")
 
 

@@ -14,7 +14,7 @@ import msgspec
 from crawl import names
 
 #: Version of what a crawl keeps in Redis; another release with another number refuses the crawl clearly.
-SCHEMA = 1
+SCHEMA = 2
 
 Outcome = Literal["ok", "redirect", "failed", "skipped"]
 
@@ -266,6 +266,10 @@ class CrawlOptions(msgspec.Struct, frozen=True):
     #: How many buckets the seen set has (see `docs/keys.md`); fixed when the crawl is made.
     seen_buckets: int = 16_384
 
+    def reads_as(self, other: CrawlOptions) -> bool:
+        """Whether a page unchanged since the other crawl would come to the same record here."""
+        return all(getattr(self, name) == getattr(other, name) for name in _READING)
+
     def view(self) -> str:
         """Return what keeps this crawl's robots.txt answers apart from others': nothing, for most crawls.
 
@@ -281,6 +285,12 @@ class CrawlOptions(msgspec.Struct, frozen=True):
             told += _encoder.encode((sorted(self.headers), logins))
         return blake2b(told, digest_size=6).hexdigest()
 
+
+#: Options on which depends what is asked for and what is read of it.
+_READING = (
+    *("extract", "extractor", "main_text", "max_links", "max_body_bytes", "drop_query"),
+    *("headers", "cookies", "credentials"),
+)
 
 _fetched_decoder = msgspec.json.Decoder(Fetched)
 _record_decoder = msgspec.json.Decoder(PageRecord)

@@ -284,6 +284,7 @@ class Scope:
         self.depth = options.depth
         self._include = compile_patterns(options.include)
         self._exclude = compile_patterns(options.exclude)
+        self._patterned = bool(self._include or self._exclude)
         self._hosts: set[str] = set()
         self._domains: set[str] = set()
         self._prefixes: set[str] = set()
@@ -322,7 +323,7 @@ class Scope:
                 return "scope"
         elif self.kind != "any" and not self._host_inside(origin_of(url)):
             return "scope"
-        return self.pattern_refusal(url)
+        return self.pattern_refusal(url) if self._patterned else None
 
     def _below_a_prefix(self, url: str) -> bool:
         """Whether the URL starts with a prefix; every prefix ends with a slash, and there may be many of them."""

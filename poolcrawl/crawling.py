@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from export import files
 from poolcrawl import credentials, headers, rehearsal, scoping
 from poolcrawl.following import Plan, run, say
 from producer import seeds as seeding
+from producer.stream import Stream
 from worker import command as worker_command
 from worker import pools
 
@@ -195,9 +197,10 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     """Submit a crawl and follow it until it ends; without URLs, continue the one called --name."""
     own = settings.load()
     found = seeding.from_arguments(url)
-    if seeds_file is not None:
-        found = list(dict.fromkeys([*found, *seeding.from_file(seeds_file, say)]))
-    if not found and options["name"] is None:
+    source = None if seeds_file is None else seeding.SeedsFile(seeds_file)
+    if source is not None and not source.streaming:
+        source.check()
+    if not found and source is None and options["name"] is None and options["recrawl"] is None:
         message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
         raise UsageError(message)
     given = {
@@ -234,7 +237,14 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         workers=options["workers"],
         allow=options["allow_address"],
         resolve=options["resolve"],
+        source=None if source is None or source.streaming else source,
+        stream=Stream(source, say) if source is not None and source.streaming else None,
     )
+    if plan.stream is not None and not found and plan.name is None and "recrawl" not in given:
+        # Nothing is started for a source that gives nothing.
+        if os.isatty(0):
+            say("type one URL per line; Ctrl-D ends the list")
+        plan.stream.wait_for_first()
     return run(plan)
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crawl import cookies, names, urls
 from crawl.batches import Refusal, Renewal, Report
+from crawl.errors import UnknownCrawlError
 from crawl.frontier import BATCH_BUDGET_S, HOST_REFUSAL_LIMIT
 from crawl.records import REASONS, Fetched, PageRef, to_json
-from worker import drain
+from worker import drain, validators
 from worker.cookies import Jar
 from worker.fetch import fetch, fetch_robots
 from worker.robots import product_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from crawl.batches import Started
     from crawl.records import CrawlOptions, FetchRequest
@@ -98,7 +100,7 @@ class _Asking:
         self._process = process
         self._crawl = crawl
         self._options: CrawlOptions = terms.options
-        self._scope = terms.scope(frozenset())
+        self._scope = terms.scope
         self._started = started
         self._held = held
         self._began = began
@@ -111,6 +113,10 @@ class _Asking:
         #: Why nothing of the origin may be asked for, where its robots.txt could not be had (`robots.denial_of`).
         self._denial = ""
         self._allowed: Callable[[str], bool] = self._verdicts()
+        #: Headers of conditional requests, by position in the batch.
+        self._validators: dict[int, Mapping[str, str]] = {}
+        if self._options.recrawl is not None and started.kind == names.PAGE and not started.doom:
+            self._validators = self._read_validators(self._options.recrawl)
 
     def clock_ms(self) -> int:
         """Return Redis time: what `start` said, plus what has passed here since."""
@@ -125,6 +131,16 @@ class _Asking:
         if rules is None:
             return lambda _: verdict == "allow"
         return lambda url: rules.allowed(url, self._token)
+
+    def _read_validators(self, older: str) -> dict[int, Mapping[str, str]]:
+        """Return what the older crawl knows of these URLs; nothing where it is gone or read pages otherwise."""
+        try:
+            if not self._options.reads_as(self._process.terms(older).options):
+                return {}
+        except UnknownCrawlError:
+            return {}
+        lines = self._process.frontier(older).stored([request.url for request in self._started.requests])
+        return {index: validators.headers_of(line) for index, line in enumerate(lines) if line is not None}
 
     def run(self) -> None:
         """Ask for one URL after the other, until the batch, its time or its bytes are spent."""
@@ -180,9 +196,12 @@ class _Asking:
                 request, index, self._web, self._options, self.clock_ms, self._held.asking
             )
         else:
+            extra = self._validators.get(index)
             ref, body = fetch(
-                request, index, self._web, self._options, self.clock_ms, self._held.asking, jar=self._jar
+                request, index, self._web, self._options, self.clock_ms, self._held.asking, extra, self._jar
             )
+            if extra and ref.status == HTTPStatus.NOT_MODIFIED:
+                validators.accept(ref)
         if body is not None:
             self.bodies[index] = body
             self._bytes += len(body)

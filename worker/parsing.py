@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,8 +16,9 @@ from crawl import names, urls
 from crawl.batches import Renewal, Result
 from crawl.errors import FetchError, UnknownCrawlError
 from crawl.records import FetchRequest, PageRecord, to_json
+from worker import validators
 from worker.admission import Admission
-from worker.parse import directives
+from worker.parse import Document, directives
 from worker.robots import answer_of, product_token
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def parse_batch(
         process.renewer.drop(held)
     if not closed:
         return 0
+    terms.sites.update(work.sites)
     if not capped:
         terms.remember(work.admission.new.fingerprints)
     return len(work.results) + len(work.retries)
@@ -98,12 +101,16 @@ class _Parsing:
         options = terms.options
         self.results: list[Result] = []
         self.retries: list[tuple[FetchRequest, int]] = []
-        self.admission = Admission(terms, loaded)
+        frontier = process.frontier(crawl)
+        scope = terms.scope_of(frontier, loaded.scope_count)
+        self.sites: list[str] = []
+        self.admission = Admission(terms, loaded, scope, frontier.listed_sitemaps)
         self.robots: RobotsAnswer | None = None
         self._process = process
         self._crawl = crawl
         self._options = options
         self._reading = terms.reading
+        self._sites = terms.sites
         self._loaded = loaded
         self._bodies = bodies
         self._worker, self._slot = place
@@ -114,14 +121,42 @@ class _Parsing:
 
     def run(self) -> None:
         """Turn every reference into a record, a retry, or an answer about robots.txt."""
+        older = self._older_records()
         for ref in self._loaded.fetched.refs:
             request = self._loaded.requests[ref.index]
-            if request.kind == names.ROBOTS:
+            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
+                self._unchanged(request, ref, validators.stored(older.get(request.url)))
+            elif request.kind == names.ROBOTS:
                 self.robots = self._robots_answer(request, ref)
             elif ref.transient and request.attempts + 1 < self._options.max_attempts:
                 self.retries.append(self._retry(request, ref))
             else:
                 self._record(request, ref)
+
+    def _older_records(self) -> dict[str, bytes | None]:
+        """Return what the older crawl has stored of the pages that have not changed since, by URL."""
+        if self._options.recrawl is None:
+            return {}
+        pages = [
+            self._loaded.requests[ref.index].url
+            for ref in self._loaded.fetched.refs
+            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok"
+        ]
+        return dict(zip(pages, self._process.frontier(self._options.recrawl).stored(pages), strict=True))
+
+    def _unchanged(self, request: FetchRequest, ref: PageRef, older: PageRecord | None) -> None:
+        """Record a page that has not changed with what was stored of it, and admit its links as if it had been read."""
+        if older is None and request.attempts + 1 < self._options.max_attempts:
+            # Deleted or trimmed since the request was made: the next one will be unconditional.
+            self.retries.append(self._retry(request, ref))
+            return
+        record = self._plain_record(request, ref)
+        if older is None:
+            self._fail(record, "error", "unchanged, but what was known of it is gone from the older crawl")
+        else:
+            validators.restore(record, older)
+            self.admission.links(request, Document(links=older.links, kind=older.kind, robots=older.robots))
+        self._close(request, record)
 
     def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
         if asked_s is not None:
@@ -149,10 +184,29 @@ class _Parsing:
             self._redirect(request, ref, record)
         elif ref.outcome == "ok":
             self._read(request, ref, record)
+        self._close(request, record)
+
+    def _close(self, request: FetchRequest, record: PageRecord) -> None:
+        """Put the record with what the batch came to."""
+        if self._options.sitemaps and request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
+            self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
         self.results.append(
             Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
         )
+
+    def _site(self, request: FetchRequest) -> None:
+        """Offer the sitemaps of a seed's origin, and of one it redirected to, once per process.
+
+        Here and not with the answer to robots.txt: another crawl may have had that answer.
+        """
+        origin = urls.origin_of(request.url)
+        if origin in self._sites or origin in self.sites:
+            return
+        declared = self._process.sitemaps(self._crawl, self._options, origin)
+        if declared is not None:
+            self.admission.site(request, declared)
+        self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
         fetched = self._loaded.fetched

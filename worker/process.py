@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crawl import connection, settings, urls
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
-from worker import pools
+from worker import pools, sitemaps
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
@@ -46,13 +46,23 @@ class Terms:
         self.revision = revision
         self.known: set[int] = set()
         self.reading = Reading(main_text=options.main_text, max_bytes=options.max_body_bytes)
-        self._scopes: dict[frozenset[str], urls.Scope] = {}
+        #: The scope as far as this process knows it; enough for judging seeds.
+        self.scope = urls.Scope(options)
+        self._widened = 0
+        #: Origins of seeds whose sitemaps this process has offered.
+        self.sites: set[str] = set()
 
-    def scope(self, extra_seeds: frozenset[str]) -> urls.Scope:
-        """Return the crawl's scope, widened by what its seeds redirected to."""
-        if extra_seeds not in self._scopes:
-            self._scopes = {extra_seeds: urls.Scope(self.options, extra_seeds)}
-        return self._scopes[extra_seeds]
+    def scope_of(self, frontier: Frontier, count: int) -> urls.Scope:
+        """Return the crawl's scope, widened by the first `count` entries at least; reads those not known yet.
+
+        Without a lock, which must not be held across a wait: two slots may read the same entries, which harms nobody.
+        """
+        known = self._widened
+        if known < count:
+            entries = frontier.scope_seeds(known, count - known)
+            self.scope.widen(entries)
+            self._widened = max(self._widened, known + len(entries))
+        return self.scope
 
     def remember(self, fingerprints: set[int]) -> None:
         """Note URLs that Redis has seen for certain."""
@@ -139,6 +149,17 @@ class Process:
             ):
                 _, (_, dropped, _) = self._rules.popitem(last=False)
                 self._rules_chars -= _chars(dropped)
+
+    def sitemaps(self, crawl: str, options: CrawlOptions, origin: str) -> list[str] | None:
+        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
+        frontier = self.frontier(crawl)
+        answer = frontier.robots(origin) if options.robots == "obey" else None
+        if answer is None:
+            return []
+        _, verdict, _ = answer
+        if verdict != "rules":
+            return None if verdict == "deny" else []
+        return sitemaps.declared(origin, frontier.robots_sitemaps(origin))
 
     def web(self, options: CrawlOptions) -> Web:
         """Return the HTTP session of this slot's owner (process or thread, as the pool table says)."""

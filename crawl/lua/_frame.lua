@@ -1,7 +1,7 @@
 -- Shared frame, put before every verb by the loader. Every verb gets the same keys and prefixes:
 --   KEYS   1 crawl hash · 2 queues set · 3 delayed zset · 4 suspects list · 5 leases zset · 6 levels hash
 --          7 counts hash · 8 records hash · 9 results stream · 10 wake list · 11 attempts stream
---          12 scope seeds set · 13 hosts set
+--          12 scope seeds zset · 13 hosts set
 --   ARGV   1 queue: · 2 due: · 3 lease: · 4 seen: · 5 bodies: · 6 host: · 7 host-out: · 8 host-queues: · 9 robots:
 --          10 the crawl's name · 11 a MessagePack map with the verb's own arguments
 -- All times are milliseconds of this server. A waiting request is one line; see crawl/records.py:encode_entry.

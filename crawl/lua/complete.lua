@@ -20,7 +20,7 @@ end
 for _, retry in ipairs(A.retries) do
   call('ZADD', DELAYED, retry[4], retry[1] .. ' ' .. retry[3])
 end
-for _, seed in ipairs(A.scope_seeds or {}) do call('SADD', SCOPE_SEEDS, seed) end
+if A.scope_seeds then widen(A.scope_seeds) end
 for reason, count in pairs(A.refused or {}) do call('HINCRBY', COUNTS, 'refused ' .. reason, count) end
 
 -- What an origin's robots.txt came to. One that could not be had leaves an older answer in force, if that is not too old.

@@ -179,6 +179,8 @@ CASES = {
     "useless standard input": case(
         "crawl --seeds -", "standard input has no usable line", "one URL per line", stdin=b"site.example\n"
     ),
+    "recrawl of nothing": case("crawl --recrawl monday", "no crawl has been made in", "poolcrawl crawl URL"),
+    "changes of nothing": case("changes monday tuesday", "no crawl has been made in", "poolcrawl crawl URL"),
     # Options.
     "negative depth": case(f"crawl {URL} --depth -1", "--depth.*-1", "x>=0"),
     "depth in words": case(f"crawl {URL} --depth deep", "--depth.*'deep'", "integer"),
