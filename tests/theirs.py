@@ -32,14 +32,22 @@ def stand_in(name: str, **names: object) -> types.ModuleType:
     return module
 
 
-def module(path: Path, *stand_ins: types.ModuleType) -> types.ModuleType:
-    """Return a package's test module, run with stand-ins in place of what it imports."""
+def module(path: Path, *stand_ins: types.ModuleType, root: Path | None = None) -> types.ModuleType:
+    """Return a package's test module, run with stand-ins in place of what it imports; `root` is searched for the rest."""
     found = types.ModuleType("theirs")
     found.__package__ = "theirs"
+    before = set(sys.modules)
     with pytest.MonkeyPatch.context() as patched:
+        if root is not None:
+            patched.syspath_prepend(str(root))
         for one in (stand_in("theirs"), *stand_ins):
             patched.setitem(sys.modules, one.__name__, one)
         exec(compile(path.read_text(), str(path), "exec"), vars(found))
+    if root is not None:
+        # What it brought along is its own, not an installed package.
+        for name in set(sys.modules) - before:
+            if str(root) in str(getattr(sys.modules[name], "__file__", None)):
+                del sys.modules[name]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import theirs
 from deviations import Tally
 
 from crawl.urls import canonical, host_of, join
@@ -32,6 +33,19 @@ def test_references_are_joined_as_browsers_do(sources):
             name = f"{case['input']!r} on {base!r}"
             actual = canonical(case["input"]) if base is None else join(base, case["input"])
             tally.case(name, _wanted(case), actual)
+
+    tally.verify()
+
+
+def test_urls_that_people_write_are_those_that_w3lib_makes_of_them(sources):
+    """w3lib's cases of unsafe URLs; both sides in our canonical form, since w3lib keeps fragments and empty paths."""
+    cases = theirs.module(sources("w3lib") / "tests" / "test_url.py", root=sources("w3lib"))
+    unencoded = ((url, safe) for encoding, url, safe in cases.SAFE_URL_ENCODING_CASES if encoding is None)
+    tally = Tally("urls-w3lib")
+    for url, safe in (*unencoded, *cases.SAFE_URL_URL_CASES):
+        if isinstance(url, str):
+            wanted = None if isinstance(safe, type) else canonical(safe)
+            tally.case(repr(url), wanted, canonical(url))
 
     tally.verify()
 
