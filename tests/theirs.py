@@ -33,7 +33,7 @@ def stand_in(name: str, **names: object) -> types.ModuleType:
 
 
 def module(path: Path, *stand_ins: types.ModuleType, root: Path | None = None) -> types.ModuleType:
-    """Return a package's test module, run with stand-ins in place of what it imports; `root` is searched for the rest."""
+    """Return a package's test module, run with stand-ins in place of its imports; `root` is searched for others."""
     found = types.ModuleType("theirs")
     found.__package__ = "theirs"
     before = set(sys.modules)
