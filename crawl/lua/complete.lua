@@ -28,10 +28,13 @@ local function answered(robots)
   local robots_key = ROBOTS_ .. robots.origin
   local origin_host = host_of(robots.origin)
   call('HDEL', robots_key, 'asked_until', 'losses')
-  local old = call('HMGET', robots_key, 'verdict', 'version')
+  local old = call('HMGET', robots_key, 'verdict', 'version', 'fresh_until')
+  local late = (robots.retry_ms or robots.ask_url) and tonumber(old[3] or 0) > NOW
   local stale = (robots.retry_ms or robots.verdict == 'deny') and old[1] and old[1] ~= 'deny'
     and NOW - tonumber(old[2]) < robots.keep_ms
-  if stale then
+  if late then
+    -- Nothing to do: somebody who asked at the same time has brought the answer.
+  elseif stale then
     call('HSET', robots_key, 'fresh_until', string.format('%d', NOW + robots.stale_ms))
     call('HDEL', robots_key, 'attempts', 'not_before', 'ask_url', 'hops')
   elseif robots.retry_ms then

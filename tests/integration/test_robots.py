@@ -360,6 +360,27 @@ def test_an_old_answer_counts_while_no_new_one_is_to_be_had(frontier, host, said
     assert [batch.kind for batch in standin.lease(frontier, obeying)] == [names.ROBOTS]
 
 
+@pytest.mark.parametrize("late", [{"ask_url": "http://late.test/", "hops": 1}, {"retry_ms": 60_000}])
+def test_a_late_answer_does_not_undo_one_that_is_there(frontier, host, late):
+    """Two workers may have asked, where one was silent for long: the next refresh begins at the origin all the same."""
+    options = standin.options(robots="obey", batch=1)
+    standin.admit(frontier, options, *standin.pages(host, 2))
+    (slow,) = standin.lease(frontier, options)
+    started = standin.start(frontier, slow, options)
+    frontier.client.hdel(keys.robots(f"http://{host}"), "asked_until")
+    frontier.client.zadd(keys.due(frontier.crawl, 0), {keys.queue(frontier.crawl, 0, f"http://{host}"): 1})
+    _answer(frontier, standin.lease(frontier, options)[0], options, verdict="rules", body="", fresh_ms=200)
+    standin.fetched(frontier, started, options)
+    loaded = standin.load(frontier, slow.lease, options)
+    answer = RobotsAnswer(origin=f"http://{host}", **late)
+    frontier.complete(loaded.lease, [], [], standin.links(options), options=options, robots=answer)
+    (page,) = standin.lease(frontier, options, window=1)
+    standin.wait_until(frontier.client, standin.now_ms(frontier.client) + 200)
+
+    assert page.kind == names.PAGE
+    assert [batch.url for batch in standin.lease(frontier, options)] == [f"http://{host}/robots.txt"]
+
+
 def test_a_very_old_answer_counts_no_more(frontier, host, obeying):
     """What was given longer ago than it is kept for gives way to the denial."""
     standin.admit(frontier, obeying, *standin.pages(host, 1))

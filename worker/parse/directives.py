@@ -36,7 +36,11 @@ _TOKEN = re.compile(r"\s*([a-z_-]+)\s*")
 
 def is_meant(name: str, content: str) -> bool:
     """Return whether a `<meta>` with this name may hold directives, for robots in general or for one of them."""
-    return name == "robots" or (_TOKEN.fullmatch(name) is not None and any(_words(content.lower())))
+    if name == "robots":
+        return True
+    # Every word that asks for something has these letters; most other elements are passed over by that alone.
+    lower = content.lower()
+    return "no" in lower and _TOKEN.fullmatch(name) is not None and any(_words(lower))
 
 
 def applying(metas: Iterable[tuple[str, str]], header: str | None, token: str) -> list[str]:
