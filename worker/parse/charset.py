@@ -145,6 +145,9 @@ def _detected(body: bytes) -> str:
     tied = [one.encoding for one in found if (one.chaos, one.coherence) == best]
     # Neighbours often fit alike: more letters win, then the common western one.
     choice = max(tied, key=lambda name: (_letters(sample, name), name == "cp1252"))
+    if sample.decode(choice, "replace") == sample.decode("cp1252", "replace"):
+        # A few western letters are the same in several.
+        return FALLBACK
     return _CANDIDATES.get(choice, FALLBACK)
 
 
