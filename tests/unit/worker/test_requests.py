@@ -70,13 +70,13 @@ def test_a_bearer_token_is_sent_as_it_is(serve, ask):
 
 
 def test_a_robots_redirect_takes_no_login_elsewhere(serve, ask):
-    """Each hop is judged by its own origin."""
+    """The next hop is a request of its own, judged by its own origin."""
     second = serve(says(page(b"User-agent: *")))
     first = serve(says(page(b"", b"Location: " + second.url("/r").encode(), status=b"302 Found")))
+    credentials = ((first.url("").rstrip("/"), "basic", SECRET),)
 
-    ref, body = ask(
-        first.url("/robots.txt"), robots=True, credentials=((first.url("").rstrip("/"), "basic", SECRET),)
-    )
+    hop, _ = ask(first.url("/robots.txt"), robots=True, credentials=credentials)
+    ref, body = ask(hop.location, robots=True, credentials=credentials)
 
     assert (b"User-agent: *", "ok") == (body, ref.outcome)
     assert SEEN in first.heads[0]
