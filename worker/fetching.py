@@ -107,7 +107,7 @@ class _Asking:
         self._held = held
         #: When `start` was called, and when its answer was here.
         self._before, self._began = times
-        #: Our clock is behind Redis' by what of this call was the way back: by this much at most. Politeness counts with
+        #: Our clock is behind Redis' by the way back of this call: by so much at most. Politeness counts with
         #: all of it, so that an end is never taken for earlier than it was.
         self._lag_ms = math.ceil((self._began - self._before) * 1000)
         self._refusal: Refusal | None = None
