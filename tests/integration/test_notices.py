@@ -48,6 +48,7 @@ def test_a_refusal_is_told_to_batches_under_way(frontier, host, notices):
 def test_a_delay_that_comes_up_is_told_to_batches_under_way(new_frontier, host, notices):
     """Another crawl asks for one, or a robots.txt does."""
     hasty, calm = new_frontier(), new_frontier()
+    standin.pump(hasty, calm)
     began = time.monotonic()
     _two_under_way(hasty, host)
     slow = standin.options(delay_s=1.0)
