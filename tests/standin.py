@@ -52,10 +52,15 @@ def links(opts: CrawlOptions, *pages: str, depth: int = 0, via: str = names.LINK
 
 
 def admit(frontier: Frontier, opts: CrawlOptions, *pages: str, depth: int = 0) -> tuple[int, int]:
-    """Make the crawl if need be, as one that is pumped, add URLs and close its seed source."""
+    """Make the crawl if need be, add URLs and close its seed source."""
     frontier.create(opts)
-    frontier.client.set(keys.pump(frontier.crawl), "standin")
     return frontier.add(links(opts, *pages, depth=depth), max_pages=opts.max_pages, close_seeds=True)
+
+
+def pump(*frontiers: Frontier) -> None:
+    """Leave the mark of a pump at crawls, which makes them active; no real pump may serve them then."""
+    for frontier in frontiers:
+        frontier.client.set(keys.pump(frontier.crawl), "standin")
 
 
 def lease(frontier: Frontier, opts: CrawlOptions, *, window: int = 200, slots: int = 4) -> list[Batch]:

@@ -58,9 +58,9 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
     """Take a leased batch and make its requests; None when it is not to be had (a second delivery, a paused crawl)."""
     frontier = process.frontier(crawl)
     terms = process.terms(crawl)
-    # Before the call: an end that is taken for a little later than it was never shortens a host's delay.
-    began = time.monotonic()
+    before = time.monotonic()
     started = frontier.start(lease, nonce=secrets.token_hex(8), worker=worker, options=terms.options)
+    began = time.monotonic()
     if isinstance(started, str):
         return None
     terms = process.terms(crawl, started.crawl_id, started.revision)
@@ -70,7 +70,7 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
         process.notices.listen()
     held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s))
     try:
-        asking = _Asking(process, crawl, terms, started, held, began)
+        asking = _Asking(process, crawl, terms, started, held, (before, began))
         asking.run()
         asking.keep_cookies()
         batch = Fetched(pool=process.pool.name, slot=slot, worker=worker, refs=asking.refs)
@@ -93,7 +93,13 @@ class _Asking:
     """The loop over one batch, and what it gathers."""
 
     def __init__(
-        self, process: Process, crawl: str, terms: Terms, started: Started, held: Held, began: float
+        self,
+        process: Process,
+        crawl: str,
+        terms: Terms,
+        started: Started,
+        held: Held,
+        times: tuple[float, float],
     ) -> None:
         self.refs: list[PageRef] = []
         self.bodies: dict[int, bytes] = {}
@@ -103,7 +109,11 @@ class _Asking:
         self._scope = terms.scope
         self._started = started
         self._held = held
-        self._began = began
+        #: When `start` was called, and when its answer was here.
+        self._before, self._began = times
+        #: Our clock is behind Redis' by the way back of this call: by so much at most. Politeness counts with
+        #: all of it, so that an end is never taken for earlier than it was.
+        self._lag_ms = math.ceil((self._began - self._before) * 1000)
         self._refusal: Refusal | None = None
         self._dropped: PageRef | None = None
         self._bytes = 0
@@ -154,7 +164,7 @@ class _Asking:
                 spent_s + max(expected_s, spent_s / asked) > BATCH_BUDGET_S or self._bytes > BATCH_BYTES
             ):
                 return
-            if asked and self._process.notices.heard(self._started.host, self._began):
+            if asked and self._process.notices.heard(self._started.host, self._before):
                 return
             before = time.monotonic()
             ref = self._one(index, request)
@@ -247,7 +257,7 @@ class _Asking:
         total_ms = sum(ref.ended_ms - ref.started_ms for ref in made)
         asked = [*made, self._dropped] if self._dropped is not None else made
         return Report(
-            ended_ms=max((ref.ended_ms for ref in asked), default=self.clock_ms()),
+            ended_ms=max((ref.ended_ms for ref in asked), default=self.clock_ms()) + self._lag_ms,
             requests=len(asked),
             mean_ms=total_ms / len(made) if made else None,
             answered=bool(answered),
@@ -266,8 +276,8 @@ class _Asking:
                 started.requests[ref.index].url,
                 started.host,
                 started.kind,
-                ref.started_ms,
-                ref.ended_ms,
+                ref.started_ms + self._lag_ms,
+                ref.ended_ms + self._lag_ms,
                 int(started.delay_ms),
                 worker,
                 _result(ref) if ref is not self._dropped else "aborted",

@@ -88,6 +88,7 @@ def test_two_origins_of_a_host_share_its_politeness(frontier, host):
 def test_the_largest_delay_of_all_active_crawls_counts_for_each(new_frontier, host):
     """Two crawls on one Redis are one visitor to a host."""
     hasty, calm = new_frontier(), new_frontier()
+    standin.pump(hasty, calm)
     quick, slow = standin.options(delay_s=0), standin.options(delay_s=5)
     standin.admit(hasty, quick, *standin.pages(host, 3))
     standin.admit(calm, slow, *standin.pages(host, 3))
@@ -106,6 +107,7 @@ def test_the_largest_delay_of_all_active_crawls_counts_for_each(new_frontier, ho
 def test_a_finished_crawl_takes_its_delay_with_it(new_frontier, host):
     """The delay of a crawl counts while it is active; afterwards the other crawl has the host for itself."""
     hasty, calm = new_frontier(), new_frontier()
+    standin.pump(hasty, calm)
     quick, slow = standin.options(delay_s=0), standin.options(delay_s=5)
     standin.admit(calm, slow, f"http://{host}/")
     standin.visit(calm, standin.lease(calm, slow)[0], slow)
@@ -119,6 +121,7 @@ def test_a_finished_crawl_takes_its_delay_with_it(new_frontier, host):
 def test_a_report_wakes_the_queues_of_other_crawls(new_frontier, host):
     """A host that one crawl frees is due for the other one too, not only when its own mark runs out."""
     one, two = new_frontier(), new_frontier()
+    standin.pump(one, two)
     options = standin.options(delay_s=0.001)
     standin.admit(one, options, f"http://{host}/1")
     standin.admit(two, options, f"http://{host}/2")
@@ -326,6 +329,7 @@ def _pass(frontier, host, **more):
 def test_a_delay_that_comes_up_later_counts_from_the_last_request(new_frontier, host):
     """A crawl that joins with a longer delay is owed it after the requests of those before it, too."""
     hasty, calm = new_frontier(), new_frontier()
+    standin.pump(hasty, calm)
     quick, slow = standin.options(), standin.options(delay_s=5)
     standin.admit(hasty, quick, f"http://{host}/1")
     standin.admit(calm, slow, f"http://{host}/2")
@@ -340,6 +344,7 @@ def test_a_delay_that_comes_up_later_counts_from_the_last_request(new_frontier, 
 def test_batches_on_their_way_give_way_to_a_delay_that_came_up(new_frontier, host):
     """Sent when the host took eight at a time, they do not start together, nor with more than one request."""
     hasty, calm = new_frontier(), new_frontier()
+    standin.pump(hasty, calm)
     quick, slow = standin.options(batch=3), standin.options(delay_s=5)
     hasty.client.hset(keys.host(host), "expected_ms", "1")
     standin.admit(hasty, quick, *standin.pages(host, 9))
@@ -359,6 +364,7 @@ def test_batches_on_their_way_give_way_to_a_delay_that_came_up(new_frontier, hos
 def test_the_smallest_cap_of_all_active_crawls_counts_for_each(new_frontier, host):
     """A crawl that asks for two at a time is not crowded out by one that asks for eight."""
     many, few = new_frontier(), new_frontier()
+    standin.pump(many, few)
     wide, narrow = standin.options(batch=1, host_concurrency=8), standin.options(batch=1, host_concurrency=2)
     standin.admit(few, narrow, *standin.pages(host, 9))
     standin.admit(many, wide, *standin.pages(host, 9))
@@ -372,6 +378,7 @@ def test_the_smallest_cap_of_all_active_crawls_counts_for_each(new_frontier, hos
 def test_views_of_one_origin_keep_each_others_crawl_delay(new_frontier, host):
     """A crawl with `--resolve` meets another robots.txt; its answer does not undo what the other one asked for."""
     plain, mapped = new_frontier(), new_frontier()
+    standin.pump(plain, mapped)
     options = standin.options(robots="obey")
     elsewhere = standin.options(robots="obey", resolve=(f"{host}:80=127.0.0.1:80",))
     for frontier, opts, delay_ms in ((plain, options, 400), (mapped, elsewhere, 0)):
@@ -523,6 +530,7 @@ def test_the_adaptive_delay_has_a_cap_and_a_crawls_own_delay_is_the_least(fronti
 def test_a_crawl_that_nobody_pumps_owes_a_host_nothing(new_frontier, host):
     """An interrupted crawl with a long delay does not slow down those that come after it."""
     calm, hasty = new_frontier(), new_frontier()
+    standin.pump(calm, hasty)
     slow, quick = standin.options(delay_s=60, adaptive_delay=9.0, host_concurrency=1), standin.options()
     standin.admit(calm, slow, *standin.pages(host, 3))
     _report(calm, slow)

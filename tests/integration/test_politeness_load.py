@@ -21,6 +21,8 @@ from crawl.politeness import NOTICE_MS
 
 #: Seconds by which two times may be off: those of the crawl are whole milliseconds.
 CLOCK_S = 0.002
+#: Seconds from a refusal at the server to its worker's report, eight of them on two cores.
+REPORT_S = 0.25
 WORKERS = 8
 CAP = 3
 PAGES = 3
@@ -107,8 +109,8 @@ class Crawled:
 
     def asked_in_hold(self) -> list:
         """Return what a host was asked while it was held, and could have been spared."""
-        # Batches under way at a host without delay hear of it a moment later.
-        notice_s = 0 if self.delay_s else NOTICE_MS / 1000
+        # Batches under way at a host without delay hear of it a moment after its report, which takes a moment, too.
+        notice_s = 0 if self.delay_s else REPORT_S + NOTICE_MS / 1000
         return [
             one
             for host in REFUSING

@@ -27,3 +27,14 @@ def test_a_refusal_without_a_word_holds_its_host(crawled):
 
     assert min(one.started for one in after) - refused.sent >= 0.498
     assert (2, "ok") == (crawled.record(HOST)["attempts"], crawled.record(HOST)["outcome"])
+
+
+def test_a_records_times_are_in_order(crawled):
+    """Workers estimate Redis' clock; whatever they are off by, no page is parsed before it was fetched."""
+    wrong = [
+        record["url"]
+        for record in crawled.records.values()
+        if not record["queued_at"] <= record["started_at"] <= record["fetched_at"] <= record["parsed_at"]
+    ]
+
+    assert wrong == []
