@@ -153,7 +153,7 @@ def _robots(client: redis.Redis, options: CrawlOptions, url: str) -> Judgement:
         return Judgement(
             "robots", denial or "robots.txt could not be had, so nothing may be asked for", "robots.txt"
         )
-    rules, token = Rules.from_text(answer.body), product_token(options.user_agent)
+    rules, token = Rules.from_kept(answer.body), product_token(options.user_agent)
     verdict = "admitted" if rules.allowed(url, token) else "robots"
     return Judgement(verdict, told_rule(rules, url, token), "robots.txt")
 

@@ -19,12 +19,13 @@ from crawl.records import FetchRequest
 from worker.fetch import fetch, fetch_robots
 from worker.guard import Guard
 from worker.parse import parse
-from worker.robots import Rules, denial_of, product_token, verdict_of
+from worker.robots import Rules, answer_of, product_token
 from worker.sessions import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crawl.batches import RobotsAnswer
     from crawl.records import CrawlOptions, PageRef
     from crawl.settings import Settings
 
@@ -243,20 +244,28 @@ class Rehearsal:
     def _robots_of(self, origin: str) -> _Origin:
         if self._options.robots != "obey":
             return _Origin(None, "", self._options.delay_s)
-        request = FetchRequest(url=f"{origin}/robots.txt", kind=names.ROBOTS)
-        self._wait(origin)
-        ref, body = fetch_robots(request, 0, self._web, self._options, _clock_ms)
-        verdict = verdict_of(ref, body)
-        rules, denial, delay_s = None, "", self._options.delay_s
-        if verdict == "rules" and body is not None:
-            rules = Rules.from_text(body)
-            asked_s = rules.crawl_delay(self._token) or 0.0
-            delay_s = max(delay_s, min(asked_s, self._options.max_crawl_delay_s))
-        elif verdict == "deny":
-            denial = denial_of(ref) or f"robots.txt could not be had: {ref.detail or ref.reason}"
+        ref, answer = self._robots_answer(origin)
+        rules, denial = None, ""
+        if answer.verdict == "rules":
+            rules = Rules.from_kept(answer.body.encode())
+        elif answer.verdict == "deny":
+            denial = answer.body.removeprefix("robots ")
+        delay_s = max(self._options.delay_s, answer.delay_ms / 1000)
         self._asked(origin, delay_s)
-        self._say(f"{origin}/robots.txt: {ref.status or ref.reason}, {_MEANING[verdict]}")
+        self._say(f"{origin}/robots.txt: {ref.status or ref.reason}, {_MEANING[answer.verdict]}")
         return _Origin(rules, denial, delay_s)
+
+    def _robots_answer(self, origin: str) -> tuple[PageRef, RobotsAnswer]:
+        """Ask for robots.txt and for what it redirects to, each under the delay of its host."""
+        request = FetchRequest(url=f"{origin}/robots.txt", kind=names.ROBOTS)
+        while True:
+            self._wait(request.url)
+            ref, body = fetch_robots(request, 0, self._web, self._options, _clock_ms)
+            self._asked(request.url, self._options.delay_s)
+            answer = answer_of(origin, request, ref, body, self._options)
+            if answer.ask_url is None:
+                return ref, answer
+            request = FetchRequest(url=answer.ask_url, kind=names.ROBOTS, hops=answer.hops)
 
     def _ask(self, url: str, delay_s: float) -> tuple[PageRef, bytes | None]:
         self._wait(url)
