@@ -10,7 +10,7 @@ BIN = .venv/bin
 TESTS = $(wildcard tests/integration tests/conformance tests/unit tests/test_docs.py)
 # Two: one process runs the tests that start whole stacks, one the others beside it. More would break time limits.
 TEST_JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadscope --no-loadscope-reorder
 CANDIDATES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
 # Wheels only: nothing may need a compiler on a newcomer's machine. Every locked package has them for the platforms in
 # CONTRIBUTING.md.

@@ -28,21 +28,25 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @cache
-def _lane(path: Path) -> str:
-    """Return which tests stay together, in one process and in order, where several run (`--dist loadgroup`).
+def _lane(path: str) -> str:
+    """Return which tests stay together, in one process and in order, where several run (`make test`).
 
     Whole stacks and measurements take both cores and know time limits, so they never run beside each other. Anything
     else stays with its module, for the sake of fixtures that are made once.
     """
-    if path.is_relative_to(_TESTS / "unit"):
-        return path.name
-    heavy = path.parent.name == "features" or _STARTS.search(path.read_text())
-    return "stacks" if heavy else path.name
+    if "/unit/" in path:
+        return path
+    heavy = "/features/" in path or _STARTS.search((_TESTS.parent / path).read_text())
+    return "stacks" if heavy else path
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist the lanes; nothing changes without it."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_lane(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give pytest-xdist the lanes."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Lanes(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _lane(nodeid.partition("::")[0])
+
+    return Lanes(config, log)

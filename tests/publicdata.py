@@ -15,6 +15,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 from stack import ROOT
@@ -48,9 +49,11 @@ def httpbin(config: pytest.Config) -> Path:
     return _kept(config, f"httpbin-{_digest(LOCK.read_text() + sys.version)}", _fetch_httpbin)
 
 
-def debian(config: pytest.Config, package: str) -> Path:
-    """Return the root of an unpacked Debian package, of whatever version this machine's sources have."""
-    return _kept(config, f"debian-{package}", lambda folder: _fetch_debian(folder, package)) / "tree"
+def debian(config: pytest.Config, package: str) -> tuple[Path, str]:
+    """Return the root of an unpacked Debian package, and its version: whatever this machine's sources have."""
+    folder = _kept(config, f"debian-{package}", lambda folder: _fetch_debian(folder, package))
+    (archive,) = folder.glob("*.deb")
+    return folder / "tree", unquote(archive.name.split("_")[1])
 
 
 def _digest(text: str) -> str:

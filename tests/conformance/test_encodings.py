@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import re
 
+import publicdata
 import pytest
 import theirs
-from deviations import Tally
+from deviations import Tally, known
 from webencodings import lookup as standard
 
 from worker.fetch import _media_type
@@ -83,3 +85,61 @@ def test_w3lib_s_own_tests_of_encodings_hold_for_us(sources):
             tally.case(name, True, passes)
 
     tally.verify()
+
+
+_GO = "usr/share/gocode/src/golang.org/x/net/html/charset"
+_ROW = re.compile(r'^\t\{("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")\},$', re.MULTILINE)
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\(.)|(.)", re.DOTALL)
+_SINGLE = {"n": b"\n", "t": b"\t", '"': b'"', "\\": b"\\"}
+
+
+def _go_bytes(literal: str) -> bytes:
+    """Return what a string of Go's source stands for."""
+    return b"".join(
+        bytes.fromhex(octet)
+        if octet
+        else chr(int(code, 16)).encode()
+        if code
+        else _SINGLE.get(single) or char.encode()
+        for octet, code, single, char in _ESCAPE.findall(literal[1:-1])
+    )
+
+
+@pytest.fixture(scope="module")
+def go(request):
+    """Folder and version of Go's library for encodings, and a function from the name of a table to its rows."""
+    root, version = publicdata.debian(request.config, "golang-golang-x-net-dev")
+    source = (root / _GO / "charset_test.go").read_text()
+
+    def rows(table: str) -> list[list[bytes]]:
+        body = source.split(f"var {table} = ", 1)[1].split("\n}\n", 1)[0]
+        return [[_go_bytes(one) for one in row] for row in _ROW.findall(body)]
+
+    return root / _GO / "testdata", version, rows
+
+
+def test_the_w3c_s_pages_are_read_in_the_encoding_they_are_in(go):
+    """BOM before header before <meta>: the W3C's tests of the input byte stream, with the headers they come with."""
+    folder, version, rows = go
+    tally = Tally("encoding-w3c")
+    for name, header, wanted in rows("sniffTestCases"):
+        label = _media_type(header.decode())[1] if header else None
+        used, _ = decode((folder / name.decode()).read_bytes(), label)
+        tally.case(name.decode(), standard(wanted.decode()).name, used)
+
+    tally.verify(counted=version in known(tally.name).package)
+
+
+def test_every_encoding_is_decoded_as_go_decodes_it(go):
+    """A word in each legacy encoding, by the label that Go's tests call it."""
+    _, version, rows = go
+    tally = Tally("encoding-go")
+    for text, coded, label in rows("testCases"):
+        found = decode(coded, label.decode())[1]
+        tally.case(
+            f"{label.decode()}: {text.decode()}",
+            text.decode(),
+            found if isinstance(found, str) else found.decode(),
+        )
+
+    tally.verify(counted=version in known(tally.name).package)

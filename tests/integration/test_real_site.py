@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def tree(request):
     """The pages' folder."""
-    return publicdata.debian(request.config, PACKAGE) / TREE
+    return publicdata.debian(request.config, PACKAGE)[0] / TREE
 
 
 @pytest.fixture(scope="module")
