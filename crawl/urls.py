@@ -224,6 +224,11 @@ def domain_of(host: str) -> str:
     return _suffixes().privatesuffix(host) or host
 
 
+def is_public_suffix(host: str) -> bool:
+    """Return whether a name is one that anybody can register below (`com`, `co.uk`, `github.io`)."""
+    return _suffixes().publicsuffix(host) == host
+
+
 def compile_patterns(patterns: Iterable[str]) -> list[re2._Regexp]:
     """Compile people's patterns on a linear-time engine, so that none can hang a worker.
 
@@ -279,6 +284,7 @@ class Scope:
         self.depth = options.depth
         self._include = compile_patterns(options.include)
         self._exclude = compile_patterns(options.exclude)
+        self._patterned = bool(self._include or self._exclude)
         self._hosts: set[str] = set()
         self._domains: set[str] = set()
         self._prefixes: set[str] = set()
@@ -317,7 +323,7 @@ class Scope:
                 return "scope"
         elif self.kind != "any" and not self._host_inside(origin_of(url)):
             return "scope"
-        return self.pattern_refusal(url)
+        return self.pattern_refusal(url) if self._patterned else None
 
     def _below_a_prefix(self, url: str) -> bool:
         """Whether the URL starts with a prefix; every prefix ends with a slash, and there may be many of them."""

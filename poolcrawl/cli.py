@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, crawling, explaining, inspecting
+from poolcrawl import __version__, comparing, crawling, explaining, inspecting
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -40,6 +40,7 @@ for command in (
     inspecting.status,
     inspecting.export,
     inspecting.audit,
+    comparing.changed,
     inspecting.doctor,
     explaining.why,
     bench,

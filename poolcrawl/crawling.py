@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ from crawl import connection, settings, urls
 from crawl.errors import UsageError
 from demo import SEED_URL
 from export import files
-from poolcrawl import rehearsal, scoping
+from poolcrawl import credentials, headers, rehearsal, scoping
 from poolcrawl.following import Plan, run, say
 from producer import seeds as seeding
+from producer.stream import Stream
 from worker import command as worker_command
 from worker import pools
 
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 #: Options that the crawl's frozen options hold under the same name.
 _CRAWL_OPTIONS = (
     *("depth", "max_pages", "max_pages_per_host", "scope", "include", "exclude", "drop_query", "traps"),
-    *("delay_s", "adaptive_delay", "robots", "cookies", "sitemaps", "recrawl", "extractor", "main_text"),
+    *(
+        "delay_s",
+        "adaptive_delay",
+        "robots",
+        "headers",
+        "cookies",
+        "sitemaps",
+        "recrawl",
+        "extractor",
+        "main_text",
+    ),
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -78,6 +90,13 @@ def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
             message = f"'{value}' is no address or network; write it as 10.0.0.0/8 or 127.0.0.1"
             raise click.BadParameter(message) from None
     return values
+
+
+def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    try:
+        return headers.parsed(values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _parameters(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,7 +161,9 @@ def _refuse_with_dry_run(options: dict[str, Any]) -> None:
 @click.option(
     "--traps", type=click.Choice(["park", "ignore"]), help="Set aside URLs that look endless [park]."
 )
-@click.option("--header", "headers", multiple=True, help="Request header, as 'Name: value'.")
+@click.option(
+    "--header", "headers", multiple=True, callback=_headers, help="Request header, as 'Name: value'."
+)
 @click.option("--cookies", is_flag=True, help="Keep cookies, one jar for the crawl.")
 @click.option(
     "--credentials",
@@ -176,9 +197,10 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     """Submit a crawl and follow it until it ends; without URLs, continue the one called --name."""
     own = settings.load()
     found = seeding.from_arguments(url)
-    if seeds_file is not None:
-        found = list(dict.fromkeys([*found, *seeding.from_file(seeds_file, say)]))
-    if not found and options["name"] is None:
+    source = None if seeds_file is None else seeding.SeedsFile(seeds_file)
+    if source is not None and not source.streaming:
+        source.check()
+    if not found and source is None and options["name"] is None and options["recrawl"] is None:
         message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
         raise UsageError(message)
     given = {
@@ -186,6 +208,8 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         for name in _CRAWL_OPTIONS
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+    if options["credentials_file"] is not None:
+        given["credentials"] = credentials.from_file(options["credentials_file"], say)
     urls.compile_patterns((*options["include"], *options["exclude"]))
     planned = own.options(
         seeds=tuple(found),
@@ -213,7 +237,14 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         workers=options["workers"],
         allow=options["allow_address"],
         resolve=options["resolve"],
+        source=None if source is None or source.streaming else source,
+        stream=Stream(source, say) if source is not None and source.streaming else None,
     )
+    if plan.stream is not None and not found and plan.name is None and "recrawl" not in given:
+        # Nothing is started for a source that gives nothing.
+        if os.isatty(0):
+            say("type one URL per line; Ctrl-D ends the list")
+        plan.stream.wait_for_first()
     return run(plan)
 
 

@@ -1,4 +1,13 @@
--- Shared by `add` and `complete`: put new URLs into the seen set and under their hosts, up to the crawl's cap.
+-- Shared by `add` and `complete`.
+-- Widen the scope: entries are only ever appended, each with its place as score, so that a worker reads what it lacks.
+local function widen(entries)
+  local place = call('ZCARD', SCOPE_SEEDS)
+  for _, entry in ipairs(entries) do
+    if call('ZADD', SCOPE_SEEDS, 'NX', place, entry) == 1 then place = place + 1 end
+  end
+end
+
+-- Put new URLs into the seen set and under their hosts, up to the crawl's cap.
 -- groups: list of {level, origin, {{bucket, fingerprint, entry}, ...}}; max_pages: number or nil.
 -- Returns how many were new and how many the cap kept out (those stay unseen).
 local function admit(groups, max_pages)
