@@ -153,7 +153,7 @@ def _robots(client: redis.Redis, options: CrawlOptions, url: str) -> Judgement:
         return Judgement(
             "robots", denial or "robots.txt could not be had, so nothing may be asked for", "robots.txt"
         )
-    rules, token = Rules.from_text(answer.body), product_token(options.user_agent)
+    rules, token = Rules.from_kept(answer.body), product_token(options.user_agent)
     verdict = "admitted" if rules.allowed(url, token) else "robots"
     return Judgement(verdict, told_rule(rules, url, token), "robots.txt")
 
@@ -174,6 +174,8 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         return "never seen: no page links to it"
     if told.scope.verdict != "admitted":
         return f"not admitted: {told.scope.why}"
+    if refused.get("nofollow") and linked.nofollow == linked.count and not linked.redirects:
+        return "not admitted: every page that links to it forbids to follow its links (nofollow)"
     if refused.get("capped"):
         return "not admitted: a limit of pages (--max-pages, --max-pages-per-host) was reached before it"
     return "linked, but not admitted (yet)"
