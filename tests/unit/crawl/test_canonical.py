@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import statistics
+from pathlib import Path
 
 import pytest
 import urlcost
@@ -300,3 +302,40 @@ def test_a_canonical_url_and_a_join_take_20_us_at_most():
 
     assert statistics.median(costs["canonical"].values()) < 20
     assert statistics.median(costs["join"].values()) < 20
+
+
+DOCUMENT = (Path(__file__).parents[3] / "docs/urls.md").read_text(encoding="utf-8")
+
+
+def _rows(head: str) -> list[list[str]]:
+    """Return the cells of the table under a heading line."""
+    table = DOCUMENT.split(f"| {head} |", 1)[1].split("\n\n", 1)[0]
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+
+def _examples(cell: str) -> list[str]:
+    return [
+        text if "://" in text or ":\\" in text else f"http://a.example{text}"
+        for text in re.findall("`([^`]+)`", cell)
+    ]
+
+
+@pytest.mark.parametrize("row", _rows("merged"), ids=lambda row: row[0])
+def test_what_the_document_calls_merged_is_merged(row):
+    """docs/urls.md: every example becomes what stands beside it."""
+    becomes = _examples(row[2])
+
+    assert len(becomes) in (1, len(_examples(row[1])))
+    assert [canonical(text) for text in _examples(row[1])] == becomes * (
+        len(_examples(row[1])) // len(becomes)
+    )
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in _rows("URL") if row[1].startswith("`")], ids=lambda row: row[0]
+)
+def test_what_the_document_leaves_out_is_left_out(row):
+    """docs/urls.md: the examples of --drop-query."""
+    (url,), becomes = _examples(row[0]), _examples(row[1])[0]
+
+    assert becomes == drop_query(url, ("utm_source", "sid"))
