@@ -102,6 +102,13 @@ def base_of(url: str) -> str:
     return path[: slash + 1] if slash > 7 else path
 
 
+def _is_of_page(reference: str) -> bool:
+    """Return whether a reference that begins with one of `_OF_PAGE` is joined to the page, not to its directory."""
+    if reference[:1] not in ("h", "H"):
+        return True
+    return not reference.startswith(("http://", "https://")) and _SAME_PLACE.match(reference) is not None
+
+
 def join_all(
     page_url: str, references: Iterable[str], base_href: str | None = None, limit: int = 10_000
 ) -> list[str]:
@@ -113,17 +120,12 @@ def join_all(
     if base_href is not None:
         base = join(page_url, base_href.strip(_STRIPPED)) or page_url
     directory = base_of(base)
-    quick = _join_known if len(directory) <= _LONGEST_CACHED else join
+    quick = _join_known if len(base) <= _LONGEST_CACHED else join
     found: dict[str, None] = {}
     for reference in references:
         stripped = reference.strip(_STRIPPED)
-        first = stripped[:1]
-        if first in _OF_PAGE and (first not in ("h", "H") or _SAME_PLACE.match(stripped)):
-            target = join(base, stripped)
-        elif len(stripped) <= _LONGEST_CACHED:
-            target = quick(directory, stripped)
-        else:
-            target = join(directory, stripped)
+        at = base if stripped[:1] in _OF_PAGE and _is_of_page(stripped) else directory
+        target = quick(at, stripped) if len(stripped) <= _LONGEST_CACHED else join(at, stripped)
         if target is not None and target not in found:
             found[target] = None
             if len(found) >= limit:

@@ -124,12 +124,23 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _refuse_with_dry_run(options: dict[str, Any]) -> None:
-    """Raise UsageError for options that a dry run, which makes no crawl, could only ignore."""
+def _seeds_of_dry_run(
+    options: dict[str, Any], typed: list[str], source: seeding.SeedsFile | None
+) -> list[str]:
+    """Return all seeds, a file's too. Raises UsageError for options that a run without a crawl could only ignore."""
     for name in ("name", "output", "pool", "concurrency", "workers"):
         if options[name] is not None:
             message = f"--dry-run makes no crawl, so --{name} means nothing there; leave one of them out"
             raise UsageError(message)
+    found = list(typed)
+    if source is not None:
+        complaints = seeding.Complaints(source.shown, say)
+        found += seeding.Verdicts(source, complaints.tell)
+        complaints.end()
+    if not found:
+        message = "--dry-run judges the links of seeds; name a URL or --seeds FILE"
+        raise UsageError(message)
+    return list(dict.fromkeys(found))
 
 
 @click.command(
@@ -211,18 +222,19 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     if options["credentials_file"] is not None:
         given["credentials"] = credentials.from_file(options["credentials_file"], say)
     urls.compile_patterns((*options["include"], *options["exclude"]))
+    if options["dry_run"]:
+        found = _seeds_of_dry_run(options, found, source)
     planned = own.options(
         seeds=tuple(found),
         resolve=options["resolve"],
         allow_addresses=options["allow_address"] or None,
         **given,
     )
-    for warning in scoping.warnings(planned):
+    for warning in scoping.warnings(planned, more=source is not None and not options["dry_run"]):
         say(warning)
     if options["dry_run"]:
-        _refuse_with_dry_run(options)
         return rehearsal.rehearse(own, planned, as_json=options["as_json"])
-    if options["output"] and not options["dry_run"]:
+    if options["output"]:
         files.check_writable(options["output"])
     plan = Plan(
         settings=own,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import ada_url
 import click
 import msgspec
 
@@ -15,6 +14,7 @@ from crawl.frontier import Frontier
 from embedded.attachment import reading
 from poolcrawl import inquiry
 from poolcrawl.rehearsal import told_rule
+from poolcrawl.spelling import merged
 from worker.robots import Rules, product_token
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         return "never seen: no page links to it"
     if told.scope.verdict != "admitted":
         return f"not admitted: {told.scope.why}"
+    if refused.get("nofollow") and linked.nofollow == linked.count and not linked.redirects:
+        return "not admitted: every page that links to it forbids to follow its links (nofollow)"
     if refused.get("capped"):
         return "not admitted: a limit of pages (--max-pages, --max-pages-per-host) was reached before it"
     return "linked, but not admitted (yet)"
@@ -185,56 +187,6 @@ _PLACES = {
     "suspect": "admitted; a worker ended while it worked on it, so it is tried alone",
     "leased": "admitted; a worker has it now",
 }
-
-
-def merged(typed: str, canonical: str, url: str) -> list[str]:
-    """Return what was merged and dropped on the way from what was typed to the URL, in words."""
-    text = typed.strip()
-    if text == url:
-        return []
-    parsed = ada_url.URL(text)
-    head, _, tail = text.partition("://")
-    authority, slash, rest = tail.partition("/")
-    said = list(_authority(head, authority, parsed))
-    path = (slash + rest).partition("#")[0].partition("?")[0]
-    if not path:
-        said.append("an empty path is /")
-    segments = path.replace("\\", "/").lower().replace("%2e", ".").split("/")
-    if {".", ".."} & set(segments):
-        said.append("dot segments resolved")
-    kept = canonical.partition("://")[2].partition("/")[2]
-    if parsed.pathname[1:] + parsed.search != kept:
-        said.append("percent-encoding: capital digits, plain letters where no escape is needed")
-    elif any(ord(char) > 126 or char in ' "<>`{}^' for char in rest.partition("#")[0]):
-        said.append("percent-encoding of what no URL may hold")
-    if "\\" in path:
-        said.append("backslashes are slashes")
-    if "#" in text:
-        said.append(f"fragment '{parsed.hash}' dropped")
-    if url != canonical:
-        gone = [
-            part
-            for part in canonical.partition("?")[2].split("&")
-            if part not in url.partition("?")[2].split("&")
-        ]
-        said.append(f"query {', '.join(repr(part) for part in gone)} dropped (--drop-query)")
-    return said or ["written in its canonical form"]
-
-
-def _authority(scheme: str, authority: str, parsed: ada_url.URL) -> Iterator[str]:
-    if scheme != scheme.lower():
-        yield "scheme in lower case"
-    host = authority.partition("#")[0].partition("?")[0]
-    if parsed.username or parsed.password or "@" in host:
-        yield "user name and password dropped"
-    host = host.rpartition("@")[2]
-    name, _, port = host.rpartition(":") if ":" in host and not host.endswith("]") else (host, "", "")
-    if (":" in host and not host.endswith("]")) and not parsed.port:
-        yield f"default port '{port}' dropped"
-    if name != parsed.hostname:
-        yield (
-            "host in lower case" if name.lower() == parsed.hostname else f"host '{name}' is {parsed.hostname}"
-        )
 
 
 def lines(told: Told) -> Iterator[str]:
@@ -254,7 +206,10 @@ def lines(told: Told) -> Iterator[str]:
     if linked.count:
         more = linked.count - len(linked.first)
         yield from _row(
-            "linked", f"from {linked.count} pages", *linked.first, *([f"and {more} more"] if more else [])
+            "linked",
+            "from 1 page" if linked.count == 1 else f"from {linked.count} pages",
+            *linked.first,
+            *([f"and {more} more"] if more else []),
         )
     if told.redirects:
         yield from _row(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawl import keys, names, records, results, urls
+from worker.parse import directives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,17 @@ class Linking(msgspec.Struct):
     depth: int = 0
     links: list[str] = []
     redirect_to: str | None = None
+    robots: list[str] = []
 
 
 class Linked(msgspec.Struct):
-    """Who leads to a URL: how many pages link, the first of them, the least depth they give it, and who redirects."""
+    """Who leads to a URL: how many pages link, the first of them, the least depth they give it, and who redirects.
+
+    `nofollow` of the pages forbid to follow their links.
+    """
 
     count: int = 0
+    nofollow: int = 0
     first: list[str] = []
     depth: int | None = None
     redirects: list[str] = []
@@ -60,7 +66,7 @@ class Hop(msgspec.Struct, frozen=True):
 
 
 class Robots(msgspec.Struct, frozen=True):
-    """An origin's cached answer: verdict (`allow`, `deny`, `rules`), and its body or why there is none."""
+    """An origin's cached answer: verdict (`allow`, `deny`, `rules`), its body as it is kept, or why there is none."""
 
     verdict: str
     body: bytes
@@ -136,6 +142,7 @@ def linked(client: redis.Redis, crawl: str, url: str) -> Linked:
             found.redirects.append(page.url)
         if url in page.links and page.url != url:
             found.count += 1
+            found.nofollow += directives.forbid_links(page.robots)
             found.depth = page.depth + 1 if found.depth is None else min(found.depth, page.depth + 1)
             if len(found.first) < MOST_NAMED:
                 found.first.append(page.url)

@@ -18,19 +18,16 @@ from crawl.errors import FetchError
 from crawl.records import FetchRequest
 from worker.fetch import fetch, fetch_robots
 from worker.guard import Guard
-from worker.parse import parse
+from worker.parse import directives, parse
+from worker.proxy import Proxy
 from worker.robots import Rules, answer_of, product_token
 from worker.sessions import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crawl.batches import RobotsAnswer
     from crawl.records import CrawlOptions, PageRef
     from crawl.settings import Settings
-
-#: Directives of a page that keep us from following its links.
-_STAY = frozenset({"nofollow", "none"})
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -64,7 +61,8 @@ class _Origin(msgspec.Struct):
 def rehearse(settings: Settings, options: CrawlOptions, *, as_json: bool) -> int:
     """Judge the links of a crawl's seeds; return 0, or 1 when none of the seeds could be fetched."""
     allow = (*settings.allow_addresses, *(options.allow_addresses or ()))
-    web = Web(Guard(allow, (*options.resolve, *settings.resolve)), slots=1)
+    proxy = Proxy.from_url(settings.proxy) if settings.proxy else None
+    web = Web(Guard(allow, (*options.resolve, *settings.resolve)), slots=1, proxy=proxy)
     counts: Counter[str] = Counter()
 
     def tell(judged: Judged) -> None:
@@ -117,6 +115,10 @@ class Rehearsal:
         admitted = [seed for seed in seeds if self._judge_seed(seed)]
         for seed in admitted:
             self._visit(seed)
+        if self._options.sitemaps:
+            for origin, found in self._origins.items():
+                declared = found.rules.sitemaps if found.rules is not None else []
+                self._say(f"--sitemaps would read {', '.join(declared) or f'{origin}/sitemap.xml'}, too")
 
     def _plain(self, url: str) -> str:
         dropped = self._options.drop_query
@@ -152,25 +154,26 @@ class Rehearsal:
         self._link(target, names.REDIRECT, 0, seed)
 
     def _page(self, seed: str, ref: PageRef, body: bytes) -> None:
+        options = self._options
         try:
-            document = parse(seed, body, ref.content_type, ref.charset, self._options.max_links)
+            document = parse(seed, body, ref.content_type, ref.charset, options.max_links)
         except FetchError as error:
             self._say(f"{seed}: failed, {error.reason}: {error.detail}")
             return
         self.fetched += 1
-        if self._options.drop_query:
-            document = document.without_parameters(self._options.drop_query)
-        self._say(f"{seed}: {ref.status}, {len(document.links)} links")
-        stay = self._options.robots == "obey" and not _STAY.isdisjoint(document.robots)
-        for link in document.links:
+        further = urls.join(seed, ref.refresh) if ref.refresh is not None else None
+        found = [*document.links, further] if further is not None else document.links
+        links = list(dict.fromkeys(map(self._plain, found)))
+        self._say(f"{seed}: {ref.status}, {len(links)} links")
+        via = names.SITEMAP if document.kind == names.SITEMAP else names.LINK
+        said = directives.applying(document.robots_meta, ref.robots_tag, self._token)
+        stay = options.robots == "obey" and directives.forbid_links(said)
+        for link in links:
             if stay:
-                self._refuse_nofollow(link, seed)
+                verdict = urls.Verdict("nofollow", "nofollow", "the page asks not to follow its links")
+                self._judge(link, verdict, via, 1, seed, None)
             else:
-                self._link(link, names.LINK, 1, seed)
-
-    def _refuse_nofollow(self, link: str, seed: str) -> None:
-        verdict = urls.Verdict("robots", "nofollow", "the page asks not to follow its links")
-        self._judge(link, verdict, names.LINK, 1, seed, None)
+                self._link(link, via, 1, seed)
 
     def _link(self, url: str, via: str, depth: int, parent: str) -> None:
         if url not in self._judged:
@@ -242,30 +245,24 @@ class Rehearsal:
         return known
 
     def _robots_of(self, origin: str) -> _Origin:
-        if self._options.robots != "obey":
-            return _Origin(None, "", self._options.delay_s)
-        ref, answer = self._robots_answer(origin)
-        rules, denial = None, ""
-        if answer.verdict == "rules":
-            rules = Rules.from_kept(answer.body.encode())
-        elif answer.verdict == "deny":
-            denial = answer.body.removeprefix("robots ")
-        delay_s = max(self._options.delay_s, answer.delay_ms / 1000)
-        self._asked(origin, delay_s)
-        self._say(f"{origin}/robots.txt: {ref.status or ref.reason}, {_MEANING[answer.verdict]}")
-        return _Origin(rules, denial, delay_s)
-
-    def _robots_answer(self, origin: str) -> tuple[PageRef, RobotsAnswer]:
-        """Ask for robots.txt and for what it redirects to, each under the delay of its host."""
+        options = self._options
+        if options.robots != "obey":
+            return _Origin(None, "", options.delay_s)
         request = FetchRequest(url=f"{origin}/robots.txt", kind=names.ROBOTS)
         while True:
             self._wait(request.url)
-            ref, body = fetch_robots(request, 0, self._web, self._options, _clock_ms)
-            self._asked(request.url, self._options.delay_s)
-            answer = answer_of(origin, request, ref, body, self._options)
+            ref, body = fetch_robots(request, 0, self._web, options, _clock_ms)
+            self._asked(request.url, options.delay_s)
+            answer = answer_of(origin, request, ref, body, options)
             if answer.ask_url is None:
-                return ref, answer
-            request = FetchRequest(url=answer.ask_url, kind=names.ROBOTS, hops=answer.hops)
+                break
+            request = msgspec.structs.replace(request, url=answer.ask_url, hops=answer.hops)
+        delay_s = max(options.delay_s, answer.delay_ms / 1000)
+        self._asked(origin, delay_s)
+        self._say(f"{origin}/robots.txt: {ref.status or ref.reason}, {_MEANING[answer.verdict]}")
+        rules = Rules.from_text(body, request.url) if answer.verdict == "rules" and body is not None else None
+        denial = answer.body.partition(" ")[2] if answer.verdict == "deny" else ""
+        return _Origin(rules, denial, delay_s)
 
     def _ask(self, url: str, delay_s: float) -> tuple[PageRef, bytes | None]:
         self._wait(url)
@@ -290,10 +287,8 @@ _MEANING = {
 
 
 def told_rule(rules: Rules, url: str, token: str) -> str:
-    """Return the line of robots.txt that decides on a URL, where the reader of the rules can tell it."""
-    rule_of = getattr(rules, "rule_of", None)
-    rule = rule_of(url, token) if rule_of else None
-    allowed = rules.allowed(url, token)
-    if rule:
-        return f"robots.txt {'allows' if allowed else 'disallows'} it: {rule}"
-    return "no rule of robots.txt forbids it" if allowed else "robots.txt disallows it"
+    """Return the line of robots.txt that decides on a URL."""
+    rule = rules.rule_of(url, token)
+    if rule is None:
+        return "no rule of robots.txt forbids it"
+    return f"robots.txt {'allows' if rules.allowed(url, token) else 'disallows'} it: {rule}"

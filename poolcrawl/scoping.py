@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from crawl.records import CrawlOptions
 
 
-def check_seeds(options: CrawlOptions, seeds: Sequence[str]) -> list[str]:
+def check_seeds(options: CrawlOptions, seeds: Sequence[str], *, more: bool = False) -> list[str]:
     """Return a warning if some seeds cannot be fetched.
 
-    Raises UsageError when none can, and the crawl has no other source.
+    Raises UsageError when none can, and the crawl has no other source; `more` says that there are seeds in a file.
     """
     scope = urls.Scope(options)
     refused = [seed for seed in seeds if scope.pattern_refusal(seed)]
     if not refused:
         return []
     first = f"{refused[0]}: {scope.explain_seed(refused[0]).why}"
-    if len(refused) < len(seeds) or options.sitemaps or options.recrawl:
+    if len(refused) < len(seeds) or more or options.sitemaps or options.recrawl:
         count = "the seed" if len(seeds) == 1 else f"{len(refused)} of {len(seeds)} seeds"
         return [f"{count} will not be fetched; {first}"]
     message = (
@@ -33,10 +33,13 @@ def check_seeds(options: CrawlOptions, seeds: Sequence[str]) -> list[str]:
     raise UsageError(message)
 
 
-def warnings(options: CrawlOptions) -> list[str]:
-    """Return what a person may not have meant, one line each. Raises UsageError when no seed can be fetched."""
+def warnings(options: CrawlOptions, *, more: bool = False) -> list[str]:
+    """Return what a person may not have meant, one line each. Raises UsageError when no seed can be fetched.
+
+    `more` says that there are further seeds in a file.
+    """
     seeds = options.seeds
-    found = check_seeds(options, seeds)
+    found = check_seeds(options, seeds, more=more)
     if options.max_pages is not None and options.max_pages < len(seeds):
         found.append(
             f"--max-pages {options.max_pages} keeps {len(seeds) - options.max_pages} of {len(seeds)} seeds out"

@@ -104,7 +104,9 @@ class Admission:
         """Offer the sitemaps of a seed's site: those its robots.txt declares, on any host, or else the usual place."""
         origin = urls.origin_of(request.url)
         told = msgspec.structs.replace(request, url=f"{origin}/robots.txt") if declared else request
-        for target in declared or [f"{origin}/sitemap.xml"]:
+        dropped = self._options.drop_query
+        for sitemap in declared or [f"{origin}/sitemap.xml"]:
+            target = urls.drop_query(sitemap, dropped) if dropped else sitemap
             self._offer(target, told, via=names.SITEMAP, depth=0, hops=0, exempt=True)
 
     def _refusal(self, target: str, depth: int) -> str | None:

@@ -192,6 +192,22 @@ CASES = {
         f"crawl {URL} --exclude *.pdf", r"'\*\.pdf' is not a valid regular expression", "RE2"
     ),
     "backreference": case(f"crawl {URL} --exclude (a)\\1", "is not a valid regular expression", "RE2"),
+    "scope that no seed is in": case(
+        f"crawl {URL} --include /docs/", "no seed would be fetched .*--include '/docs/'", "further --include"
+    ),
+    "scope that excludes every seed": case(
+        f"crawl {URL} --exclude site", "no seed would be fetched .*--exclude 'site'", "start from another URL"
+    ),
+    "nameless parameter": Case(
+        ("crawl", URL, "--drop-query", ""), "--drop-query", "name the query parameter"
+    ),
+    "dry run of a name": case(
+        f"crawl {URL} --dry-run --name x", "--dry-run.*--name", "leave one of them out"
+    ),
+    "dry run of nothing": case("crawl --dry-run --recrawl x", "--dry-run", "URL or --seeds FILE"),
+    "why of nothing": case("why", "crawl's name and a URL", "poolcrawl why CRAWL URL"),
+    "why of no URL": case("why shops site.example", "'site.example' has no scheme", "http://site.example"),
+    "why before any crawl": case(f"why {URL}", "no crawl has been made", "poolcrawl demo"),
     "malformed name": case(f"crawl {URL} --name a/b", "--name.*'a/b'", "letters, digits"),
     "malformed address": case(f"crawl {URL} --allow-address x", "--allow-address.*'x'", "10.0.0.0/8"),
     "malformed map": case(f"crawl {URL} --resolve a:80", "--resolve.*'a:80'", "NAME:PORT=ADDRESS:PORT"),
