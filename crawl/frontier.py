@@ -7,6 +7,7 @@ header says what it then returns.
 
 from __future__ import annotations
 
+import random
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,14 @@ import msgspec
 import redis
 
 from crawl import keys, names, records, scripts, urls
-from crawl.batches import Batch, Leased, Loaded, Started
+from crawl.batches import Batch, Leased, Loaded, Started, denial
 from crawl.errors import UsageError
 from crawl.links import level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from crawl.batches import Renewal, Report, Result, RobotsAnswer
+    from crawl.batches import Refusal, Renewal, Report, Result, RobotsAnswer
     from crawl.links import Links
     from crawl.records import CrawlOptions, FetchRequest
 
@@ -31,6 +32,10 @@ BATCH_BUDGET_S = 1.0
 MAX_LOOKS = 64
 #: Connections to a host that fail one after the other before its waiting URLs fail without being asked.
 HOST_FAIL_LIMIT = 10
+#: Refusals (429, 503) of a host in a row, each after the hold of the one before, until it is given up likewise.
+HOST_REFUSAL_LIMIT = 10
+#: Longest first hold after a refusal that asks for none; doubled with each further one in a row.
+HOLD_FIRST_S = 1.0
 #: Batches whose attempts are kept per crawl; older ones are dropped.
 ATTEMPTS_KEPT = 200_000
 #: Entries of the scope read per call; the lot may be a hundred thousand.
@@ -185,8 +190,12 @@ class Frontier:
             delay_ms=int(options.delay_s * 1000),
             obey=options.robots == "obey",
             fail_limit=HOST_FAIL_LIMIT,
+            refusal_limit=HOST_REFUSAL_LIMIT,
             max_looks=MAX_LOOKS,
             max_losses=options.max_losses,
+            adaptive=options.adaptive_delay,
+            channel=keys.notices(),
+            pump=keys.pump("*"),
         )
         return Leased(
             state=state.decode(),
@@ -211,11 +220,12 @@ class Frontier:
             worker=worker,
             lease_ms=int(options.lease_s * 1000),
             total_ms=int(options.total_timeout_s * 1000),
-            host_concurrency=options.host_concurrency,
         )
         if answer[0] != b"ok":
             return str((answer[1] if len(answer) > 1 else answer[0]).decode())
-        _, now_ms, entries, kind, origin, doom, expected, delay, version, crawl_id, revision, host = answer
+        _, now_ms, entries, kind, origin, doom, expected, delay, version, crawl_id, revision, host, cap = (
+            answer
+        )
         lines = entries.decode().split("\n")
         return Started(
             lease=lease,
@@ -232,6 +242,7 @@ class Frontier:
             robots_version=version.decode(),
             crawl_id=crawl_id.decode(),
             revision=revision.decode(),
+            cap=int(cap),
         )
 
     def fetched(
@@ -261,7 +272,6 @@ class Frontier:
             "bodies": bool(bodies),
             "ended_at": report.ended_ms,
             "requests": report.requests,
-            "hold_until": report.hold_until_ms,
             "answered": report.answered,
             "fails": report.fails,
             "fail_reason": report.fail_reason,
@@ -269,6 +279,10 @@ class Frontier:
         }
         if report.mean_ms is not None:
             arguments["mean_ms"] = report.mean_ms
+        if report.good_ms is not None:
+            arguments["good_at"] = report.good_ms
+        if report.refusal is not None:
+            arguments["refusal"] = self._refusal(report.refusal, options)
         if attempts is not None:
             arguments["attempts"] = attempts.decode()
         if not bodies or not store:
@@ -287,6 +301,19 @@ class Frontier:
                         raise
                     scripts.load(self.client, "fetched")
         raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    def _refusal(self, refusal: Refusal, options: CrawlOptions) -> dict[str, Any]:
+        return {
+            "status": refusal.status,
+            "began": refusal.began_ms,
+            "pause_ms": refusal.pause_ms,
+            # Spreads what several crawls and machines do; nothing secret about it.
+            "jitter": random.random(),
+            "first_ms": int(HOLD_FIRST_S * 1000),
+            "most_ms": int(options.max_hold_s * 1000),
+            "limit": HOST_REFUSAL_LIMIT,
+            "channel": keys.notices(),
+        }
 
     def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
         """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
@@ -404,6 +431,7 @@ class Frontier:
             payload["refused"] = dict(refused)
         if robots is not None:
             payload["robots"] = robots
+            payload["channel"] = keys.notices()
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
 
@@ -415,20 +443,20 @@ class Frontier:
             lease_ms=int(options.lease_s * 1000),
             max_losses=options.max_losses,
             limit=limit,
-            host_concurrency=options.host_concurrency,
+            denial=denial("every worker that asked for it ended"),
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed
 
     def finish(self) -> str:
-        """End the crawl if nothing is left; return its state. Its hosts forget its delay."""
+        """End the crawl if nothing is left; return its state. Its hosts forget what it asked of them."""
         state = str(self._run("finish")[0].decode())
         if state == names.FINISHED:
-            field = f"delay {self.crawl}"
+            fields = [f"{word} {self.crawl}" for word in ("delay", "cap", "adaptive")]
             hosts = list(self.client.sscan_iter(keys.hosts(self.crawl), count=1000))
             for first in range(0, len(hosts), 1000):
                 with self.client.pipeline(transaction=False) as pipe:
                     for host in hosts[first : first + 1000]:
-                        pipe.hdel(keys.host(host.decode()), field)
+                        pipe.hdel(keys.host(host.decode()), *fields)
                     pipe.execute()
         return state
 
@@ -444,6 +472,11 @@ class Frontier:
         if verdict is None:
             return None
         return version.decode(), verdict.decode(), body or b""
+
+    def robots_sitemaps(self, origin: str) -> list[str]:
+        """Return the sitemaps that an origin's robots.txt names; none as long as it has not been read."""
+        lines = self.client.hget(keys.robots_prefix(self._view) + origin, "sitemaps")
+        return lines.decode().split("\n") if lines else []
 
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""

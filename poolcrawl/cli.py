@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, comparing, crawling, inspecting
+from poolcrawl import __version__, comparing, crawling, explaining, inspecting
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -42,6 +42,7 @@ for command in (
     inspecting.audit,
     comparing.changed,
     inspecting.doctor,
+    explaining.why,
     bench,
 ):
     cli.add_command(command)

@@ -20,7 +20,7 @@ from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
 from export import files
-from poolcrawl import recrawling, submission, summary
+from poolcrawl import recrawling, scoping, submission, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
@@ -40,6 +40,10 @@ _DEMO = {
     "total_timeout_s": 5.0,
     "max_attempts": 2,
 }
+
+
+#: Options whose values no message repeats, and what they are called.
+_UNSHOWN = {"credentials": "--credentials", "headers": "--header lines"}
 
 
 class Plan(msgspec.Struct):
@@ -216,6 +220,12 @@ def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
     """Raise CrawlExistsError when an option differs from what the crawl was made with."""
     for name, value in plan.given.items():
         if getattr(options, name) != value:
+            if name in _UNSHOWN:
+                message = (
+                    f"crawl '{plan.name}' was made with other {_UNSHOWN[name]}; "
+                    "leave the option out to continue it, or choose another --name"
+                )
+                raise CrawlExistsError(message)
             shown = name.removesuffix("_s").replace("_", "-")
             message = (
                 f"crawl '{plan.name}' was made with --{shown} {getattr(options, name)}, not {value}; "
@@ -242,6 +252,9 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     if state == names.FINISHED and not submission.brings_news(plan, frontier, options):
         return options, state
     new, unnamed = submission.further(plan, frontier, options)
+    if new:
+        for warning in scoping.check_seeds(options, new):
+            say(warning)
     if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
         frontier.reopen(options if new else None, unnamed=unnamed)
@@ -300,10 +313,13 @@ def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
     depth = "no depth limit" if options.depth is None else f"depth {options.depth}"
     pages = "no page limit" if options.max_pages is None else f"at most {options.max_pages} pages"
     workers = f"; {stack.workers} x {stack.pool} worker" if stack is not None else ""
+    robots = options.robots
+    if robots == "obey":
+        robots += f" (Crawl-delay up to {options.max_crawl_delay_s:g} s)"
     again = f" (again what '{options.recrawl}' crawled)" if options.recrawl is not None else ""
     return (
         f"crawl '{name}'{again}: scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
-        f"robots {options.robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
+        f"robots {robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
     )
 
 

@@ -202,11 +202,15 @@ class Intake:
         seconds, micros = self._frontier.client.time()
         now_ms = seconds * 1000 + micros // 1000
         links = Links(finite=self._options.depth is not None, buckets=self._options.seen_buckets)
-        for url in seeds:
+        for seed in seeds:
+            url = self._plain(seed)
             fingerprint = links.offer(url)
             if fingerprint is not None:
                 links.put(fingerprint, FetchRequest(url=url, via=names.SEED, queued_ms=now_ms))
         return links
+
+    def _plain(self, seed: str) -> str:
+        return urls.drop_query(seed, self._options.drop_query) if self._options.drop_query else seed
 
     def admit_named(self) -> None:
         """Admit the seeds that the options name; they widen the scope by that. Safe to repeat."""
@@ -244,8 +248,8 @@ class Intake:
         buckets = self._options.seen_buckets
         for part in slices(seeds):
             with self._frontier.client.pipeline(transaction=False) as pipe:
-                for url in part:
-                    fingerprint = urls.fingerprint(url)
+                for seed in part:
+                    fingerprint = urls.fingerprint(self._plain(seed))
                     pipe.sismember(keys.seen(self._frontier.crawl, fingerprint % buckets), str(fingerprint))
                 if not all(pipe.execute()):
                     return True

@@ -65,8 +65,14 @@ class Admission:
             alone = msgspec.structs.replace(self._options, seeds=())
             self._own_scope = urls.Scope(alone, self.scope_seeds)
 
-    def links(self, request: FetchRequest, document: Document) -> None:
-        """Offer a page's links, one level deeper; what a sitemap lists stays on its level where that was a source."""
+    def links(self, request: FetchRequest, document: Document, *, follow: bool = True) -> None:
+        """Offer a page's links, one level deeper; where the page forbids to follow them, none is admitted.
+
+        What a sitemap lists stays on its level where that was a source.
+        """
+        if not follow:
+            self._refuse("nofollow", len(document.links))
+            return
         if document.kind == names.SITEMAP:
             self._sitemap(request, document.links)
             return
