@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -211,6 +212,10 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     source = None if seeds_file is None else seeding.SeedsFile(seeds_file)
     if source is not None and not source.streaming:
         source.check()
+    if source is not None and options["dry_run"]:
+        told = seeding.Complaints(source.shown, say)
+        listed = itertools.islice(seeding.Verdicts(source, told.tell), seeding.MOST_NAMED)
+        found = list(dict.fromkeys((*found, *listed)))
     if not found and source is None and options["name"] is None and options["recrawl"] is None:
         message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
         raise UsageError(message)

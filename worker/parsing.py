@@ -155,7 +155,8 @@ class _Parsing:
             self._fail(record, "error", "unchanged, but what was known of it is gone from the older crawl")
         else:
             validators.restore(record, older)
-            self.admission.links(request, Document(links=older.links, kind=older.kind, robots=older.robots))
+            document = Document(links=older.links, kind=older.kind, robots=older.robots)
+            self.admission.links(request, document, follow=self._may_follow(record))
         self._close(request, record)
 
     def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
@@ -281,6 +282,9 @@ class _Parsing:
             return
         self.admission.redirect(request, target)
 
+    def _may_follow(self, record: PageRecord) -> bool:
+        return self._options.robots != "obey" or not directives.forbid_links(record.robots)
+
     def _read(self, request: FetchRequest, ref: PageRef, record: PageRecord) -> None:
         began = time.perf_counter()
         body = self._bodies.get(ref.index)
@@ -324,8 +328,7 @@ class _Parsing:
         record.text = document.text
         record.data = document.data
         record.robots = self._directives(document.robots_meta, ref.robots_tag)
-        follow = self._options.robots != "obey" or not directives.forbid_links(record.robots)
-        self.admission.links(request, document, follow=follow)
+        self.admission.links(request, document, follow=self._may_follow(record))
         record.parse_ms = round((time.perf_counter() - began) * 1000, 3)
 
 

@@ -33,7 +33,17 @@ class News:
         later = self.later
         pages = {
             "/": (
-                _links("/odd", "/bare", "/dated", "/changes", "/vanishes", "/moved", "/hidden", "/sick"),
+                _links(
+                    "/odd",
+                    "/bare",
+                    "/dated",
+                    "/changes",
+                    "/vanishes",
+                    "/moved",
+                    "/hidden",
+                    "/sick",
+                    "/closed",
+                ),
                 '"1"',
                 None,
             ),
@@ -47,6 +57,7 @@ class News:
             "/hidden": ("behind an unchanged page", '"h"', None) if later else Response("not yet", 404),
             "/sick": Response("sick", 500) if later else ("healthy", None, None),
             "/plain": ("no validators", None, None),
+            "/closed": ("<meta name=robots content=nofollow><a href=/secret>", '"c"', None),
             "/orphan": ("only linked at first", '"o"', None),
             "/alone": ("a seed that nothing links to", '"a"', None),
         }
@@ -168,6 +179,7 @@ def test_validators_are_sent_as_they_came_and_only_where_there_are_some(crawls, 
         "/changes": {"if-none-match": '"1"'},
         "/vanishes": {"if-none-match": '"v"'},
         "/alone": {"if-none-match": '"a"'},
+        "/closed": {"if-none-match": '"c"'},
         **{path: {} for path in ("/below", "/moved", "/hidden", "/sick", "/plain")},
     }
 
@@ -191,7 +203,7 @@ def test_an_unchanged_page_keeps_its_content_and_its_links(crawls, pool):
 
     assert (
         unchanged
-        == {"/", "/odd", "/bare", "/dated", "/alone"}
+        == {"/", "/odd", "/bare", "/dated", "/alone", "/closed"}
         == {one.target for one in found.log if one.status == 304}
     )
     for path in unchanged:
@@ -200,6 +212,9 @@ def test_an_unchanged_page_keeps_its_content_and_its_links(crawls, pool):
     assert found.second["/below"]["via"] == "link"
     assert found.second["/alone"]["via"] == "seed"
     assert "/orphan" not in found.second
+    # Its links are not to be followed, as its stored record still says.
+    assert found.second["/closed"]["links"] == [found.second["/closed"]["url"].replace("closed", "secret")]
+    assert "/secret" not in found.second
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -210,7 +225,9 @@ def test_changes_says_of_every_page_what_became_of_it(crawls, pool):
     site = f"http://{HOST}:{found.port}"
 
     assert {one["url"].removeprefix(site): (one["change"], one["why"]) for one in listed} == {
-        **dict.fromkeys(("/", "/odd", "/bare", "/dated", "/below", "/plain", "/alone"), ("unchanged", "")),
+        **dict.fromkeys(
+            ("/", "/odd", "/bare", "/dated", "/below", "/plain", "/alone", "/closed"), ("unchanged", "")
+        ),
         "/changes": ("changed", "content"),
         "/moved": ("changed", f"redirect to {site}/odd -> redirect to {site}/plain"),
         "/vanishes": ("gone", "answered 410"),
@@ -218,8 +235,8 @@ def test_changes_says_of_every_page_what_became_of_it(crawls, pool):
         "/hidden": ("new", "before: failed http 404"),
         "/sick": ("unknown", "failed http 500"),
     }
-    assert len(listed) == 13
-    counts = {"new": 1, "changed": 2, "gone": 2, "unchanged": 7, "unknown": 1}
+    assert len(listed) == 14
+    counts = {"new": 1, "changed": 2, "gone": 2, "unchanged": 8, "unknown": 1}
     assert counted == {"old": "old", "new": "new", "counts": counts}
 
 
@@ -228,7 +245,7 @@ def test_a_chain_of_recrawls_loses_nothing(crawls):
     found = crawls["threads"]
 
     unchanged = {path for path, record in found.third.items() if record["status"] == 304}
-    assert unchanged == {"/", "/bare", "/dated", "/changes", "/hidden", "/alone"}
+    assert unchanged == {"/", "/bare", "/dated", "/changes", "/hidden", "/alone", "/closed"}
     assert found.third["/"]["sha256"] == found.first["/"]["sha256"]
     assert found.third["/"]["links"] == found.first["/"]["links"]
     assert set(found.third) == set(found.second)
@@ -247,7 +264,7 @@ def test_changes_reads_well(crawls):
     *lines, counts = crawls["threads"].text.splitlines()
 
     assert f"gone       http://{HOST}:{crawls['threads'].port}/vanishes  (answered 410)" in lines
-    assert counts == "old -> new: new 1, changed 2, gone 2, unchanged 7, unknown 1"
+    assert counts == "old -> new: new 1, changed 2, gone 2, unchanged 8, unknown 1"
 
 
 def test_a_crawl_that_there_is_not_is_refused(crawls):

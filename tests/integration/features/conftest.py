@@ -49,14 +49,9 @@ class Crawled:
         return self.records[self.site.url(host, path)]
 
     def asked(self, host: str) -> list[str]:
-        """Return what a room was asked for (paths with queries), in order; not robots.txt, nor a sitemap it has not."""
-        return [
-            one.target
-            for one in self.log
-            if one.host == host
-            and one.target != "/robots.txt"
-            and not (one.target == "/sitemap.xml" and one.status == 404)
-        ]
+        """Return what a room was asked for (paths with queries), in order, without what every site is asked for."""
+        always = ("/robots.txt", "/sitemap.xml")
+        return [one.target for one in self.log if one.host == host and one.target not in always]
 
 
 @cache
