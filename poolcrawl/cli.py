@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, crawling, inspecting
+from poolcrawl import __version__, crawling, inspecting, trapping
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -41,6 +41,8 @@ for command in (
     inspecting.export,
     inspecting.audit,
     inspecting.doctor,
+    trapping.parked,
+    trapping.release,
     bench,
 ):
     cli.add_command(command)

@@ -1,6 +1,6 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
 -- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
---    groups and max_pages (see _admit.lua), scope_seeds, refused (reason -> count),
+--    groups, max_pages and limits (see _admit.lua), scope_seeds, refused (reason -> count),
 --    robots ({origin, verdict, body, fresh_ms, delay_ms} or {origin, retry_at} or nil)
 -- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
 local key = LEASE_ .. A.lease
@@ -49,7 +49,7 @@ if robots then
   free_host(host, NOW)
 end
 
-local admitted, capped = admit(A.groups, A.max_pages)
+local admitted, capped = admit(A.groups, A.max_pages, A.limits)
 call('UNLINK', BODIES_ .. A.lease)
 wake()
 return {'ok', admitted, capped}
