@@ -1,11 +1,16 @@
 # One line per verb; `make` alone lists them. Works with GNU make 3.81 and any POSIX shell.
 #
+# TEST_JOBS=N how many processes run tests (default 2)
 # REPORT=DIR  where bench and bench-grid write (default: a new folder of reports/); an interrupted one goes on there
 # PYTHON=/path/to/python  which interpreter makes .venv (default: the newest of those below that runs and fits)
 
 SHELL = /bin/sh
 BIN = .venv/bin
-TESTS = $(wildcard tests/unit tests/integration tests/conformance tests/test_docs.py)
+# What takes longest first: the stacks' lane (tests/conftest.py) lasts to the end.
+TESTS = $(wildcard tests/integration tests/conformance tests/unit tests/test_docs.py)
+# Two: one process runs the tests that start whole stacks, one the others beside it. More would break time limits.
+TEST_JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder
 CANDIDATES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)
 # Wheels only: nothing may need a compiler on a newcomer's machine. Every locked package has them for the platforms in
 # CONTRIBUTING.md.
@@ -13,8 +18,9 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input instal
 LOCKED = $(PIP) --require-hashes --only-binary :all:
 UV = uv==0.13.9
 REPORT ?= reports/$(shell date +%Y%m%d-%H%M%S)
-COMPILE = .venv/lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+RESOLVE = .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
+COMPILE = $(RESOLVE) pyproject.toml
 
 .PHONY: help demo test check format equal bench bench-grid bench-proof ladder bench-peers up up-split down base-images base-images-clean \
 	flower-password lock clean
@@ -26,14 +32,14 @@ demo: .venv/.stamp   ## crawl the bundled website on this machine, without Docke
 	@$(BIN)/poolcrawl demo
 
 test: .venv/.stamp   ## run every test that needs no Docker
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(PYTEST) $(TESTS)
 
 check: .venv/.stamp  ## the one gate: format, lint, strict types, import rules, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(PYTEST) $(TESTS)
 
 format: .venv/.stamp ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
@@ -82,6 +88,7 @@ lock: .venv/.stamp   ## resolve the locks again; UPGRADE=--upgrade takes newer v
 	@$(COMPILE) --extra lab -o locks/lab.txt >/dev/null
 	@$(COMPILE) --extra dev --extra lab -o locks/dev.txt >/dev/null
 	@$(COMPILE) --extra bench -o locks/bench.txt >/dev/null
+	@$(RESOLVE) --no-deps locks/conformance.in -o locks/conformance.txt >/dev/null
 
 clean:          ## remove .venv and caches; crawls in .poolcrawl stay
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

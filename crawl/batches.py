@@ -53,6 +53,8 @@ class Started(msgspec.Struct, frozen=True):
     robots_version: str
     crawl_id: str
     revision: str
+    #: Most batches at the host at once, as of the start.
+    cap: int = 0
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -68,20 +70,33 @@ class Loaded(msgspec.Struct, frozen=True):
     host: str
     crawl_id: str
     revision: str
-    scope_seeds: frozenset[str]
+    #: How many entries widen the scope by now; a worker that knows fewer reads the rest (`Frontier.scope_seeds`).
+    scope_count: int
     bodies: Mapping[int, bytes]
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """A 429 or 503: its status, when its request began, and the pause that it asks for (0: it names none)."""
+
+    status: int
+    began_ms: int
+    pause_ms: int
+
+
 class Report(msgspec.Struct, frozen=True):
-    """What a batch's requests say of their host."""
+    """What a batch's requests say of their host.
+
+    `good_ms` is when the last request began that was answered and not refused; a batch ends with its first refusal.
+    """
 
     ended_ms: int
     requests: int
     mean_ms: float | None
-    hold_until_ms: int
     answered: bool
     fails: int
     fail_reason: str
+    good_ms: int | None = None
+    refusal: Refusal | None = None
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -95,7 +110,14 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):
-    """What an origin's robots.txt came to; `retry_ms` instead of a verdict when it is worth another attempt."""
+    """What a request for an origin's robots.txt came to: a verdict, or what is to be asked for next.
+
+    That is `ask_url`, the target of a redirect, which `hops` redirects have led to; or the same URL again after
+    `retry_ms`. `body` is what `worker.robots.Rules` keeps of the file for the verdict `rules`, and for `deny` the
+    reason and the sentence of the records (`denial`). `sitemaps` are URLs, one on each line. An answer counts for
+    `fresh_ms`; when a later one cannot be had, an older one that was given at most `keep_ms` ago goes on counting, for
+    `stale_ms` each time.
+    """
 
     origin: str
     verdict: str = "allow"
@@ -103,6 +125,16 @@ class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):
     fresh_ms: int = 0
     delay_ms: int = 0
     retry_ms: int | None = None
+    ask_url: str | None = None
+    hops: int = 0
+    sitemaps: str = ""
+    keep_ms: int = 0
+    stale_ms: int = 0
+
+
+def denial(why: str) -> str:
+    """Return the body of a `deny`: reason `robots`, and what stands in the records of its pages."""
+    return f"robots robots.txt could not be had ({why}), so nothing may be fetched (RFC 9309 section 2.3.1.4)"
 
 
 class Renewal(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ header says what it then returns.
 
 from __future__ import annotations
 
+import random
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,14 @@ import msgspec
 import redis
 
 from crawl import keys, names, records, scripts, traps, urls
-from crawl.batches import Batch, Leased, Loaded, Started
+from crawl.batches import Batch, Leased, Loaded, Started, denial
 from crawl.errors import UsageError
 from crawl.links import level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from crawl.batches import Renewal, Report, Result, RobotsAnswer
+    from crawl.batches import Refusal, Renewal, Report, Result, RobotsAnswer
     from crawl.links import Links
     from crawl.records import CrawlOptions, FetchRequest
 
@@ -31,8 +32,14 @@ BATCH_BUDGET_S = 1.0
 MAX_LOOKS = 64
 #: Connections to a host that fail one after the other before its waiting URLs fail without being asked.
 HOST_FAIL_LIMIT = 10
+#: Refusals (429, 503) of a host in a row, each after the hold of the one before, until it is given up likewise.
+HOST_REFUSAL_LIMIT = 10
+#: Longest first hold after a refusal that asks for none; doubled with each further one in a row.
+HOLD_FIRST_S = 1.0
 #: Batches whose attempts are kept per crawl; older ones are dropped.
 ATTEMPTS_KEPT = 200_000
+#: Entries of the scope read per call; the lot may be a hundred thousand.
+SCOPE_SEEDS_PER_CALL = 10_000
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -115,16 +122,33 @@ class Frontier:
             stored[3].decode(),
         )
 
-    def reopen(self, options: CrawlOptions) -> None:
-        """Take further seeds: store the options that name them and open the seed source."""
+    def reopen(self, options: CrawlOptions | None, *, unnamed: bool = False) -> None:
+        """Take further seeds: store the options that name them, if any do, and open the seed source.
+
+        `unnamed` notes that there are seeds (of a file or a stream) that no options name.
+        """
         key = keys.crawl(self.crawl)
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(
-                key, mapping={"options": records.to_json(options), "seeds_open": 1, "state": names.RUNNING}
-            )
+            pipe.hset(key, mapping={"seeds_open": 1, "state": names.RUNNING})
+            if unnamed:
+                pipe.hset(key, "unnamed_seeds", 1)
+            if options is not None:
+                pipe.hset(key, "options", records.to_json(options))
+                pipe.hincrby(key, "rev", 1)
             pipe.hdel(key, "ended_at")
-            pipe.hincrby(key, "rev", 1)
             pipe.execute()
+
+    def stored(self, pages: Sequence[str]) -> list[bytes | None]:
+        """Return the records of these URLs as they are stored, None for each that has none; one call."""
+        if not pages:
+            return []
+        fingerprints = [str(urls.fingerprint(page)) for page in pages]
+        found: list[bytes | None] = self.client.hmget(keys.records(self.crawl), fingerprints)
+        return found
+
+    def has_unnamed_seeds(self) -> bool:
+        """Whether the crawl has seeds that its options do not name."""
+        return bool(self.client.hexists(keys.crawl(self.crawl), "unnamed_seeds"))
 
     def add(
         self,
@@ -133,8 +157,9 @@ class Frontier:
         max_pages: int | None,
         lease: str | None = None,
         close_seeds: bool = False,
+        scope_seeds: Iterable[str] = (),
     ) -> tuple[int, int]:
-        """Admit URLs in slices; return how many were new and how many the cap kept out."""
+        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out."""
         admitted = capped = 0
         calls = links.slices()
         for number, groups in enumerate(calls, start=1):
@@ -145,6 +170,8 @@ class Frontier:
                 arguments["lease"] = lease
             else:
                 arguments["host_pages"] = keys.host_pages(self.crawl)
+            if number == 1 and scope_seeds:
+                arguments["scope_seeds"] = list(scope_seeds)
             if close_seeds and number == len(calls):
                 arguments["close_seeds"] = True
             new, refused, _ = self._run("add", **arguments)
@@ -166,8 +193,12 @@ class Frontier:
             delay_ms=int(options.delay_s * 1000),
             obey=options.robots == "obey",
             fail_limit=HOST_FAIL_LIMIT,
+            refusal_limit=HOST_REFUSAL_LIMIT,
             max_looks=MAX_LOOKS,
             max_losses=options.max_losses,
+            adaptive=options.adaptive_delay,
+            channel=keys.notices(),
+            pump=keys.pump("*"),
         )
         return Leased(
             state=state.decode(),
@@ -192,11 +223,12 @@ class Frontier:
             worker=worker,
             lease_ms=int(options.lease_s * 1000),
             total_ms=int(options.total_timeout_s * 1000),
-            host_concurrency=options.host_concurrency,
         )
         if answer[0] != b"ok":
             return str((answer[1] if len(answer) > 1 else answer[0]).decode())
-        _, now_ms, entries, kind, origin, doom, expected, delay, version, crawl_id, revision, host = answer
+        _, now_ms, entries, kind, origin, doom, expected, delay, version, crawl_id, revision, host, cap = (
+            answer
+        )
         lines = entries.decode().split("\n")
         return Started(
             lease=lease,
@@ -213,6 +245,7 @@ class Frontier:
             robots_version=version.decode(),
             crawl_id=crawl_id.decode(),
             revision=revision.decode(),
+            cap=int(cap),
         )
 
     def fetched(
@@ -242,7 +275,6 @@ class Frontier:
             "bodies": bool(bodies),
             "ended_at": report.ended_ms,
             "requests": report.requests,
-            "hold_until": report.hold_until_ms,
             "answered": report.answered,
             "fails": report.fails,
             "fail_reason": report.fail_reason,
@@ -250,6 +282,10 @@ class Frontier:
         }
         if report.mean_ms is not None:
             arguments["mean_ms"] = report.mean_ms
+        if report.good_ms is not None:
+            arguments["good_at"] = report.good_ms
+        if report.refusal is not None:
+            arguments["refusal"] = self._refusal(report.refusal, options)
         if attempts is not None:
             arguments["attempts"] = attempts.decode()
         if not bodies or not store:
@@ -268,6 +304,19 @@ class Frontier:
                         raise
                     scripts.load(self.client, "fetched")
         raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    def _refusal(self, refusal: Refusal, options: CrawlOptions) -> dict[str, Any]:
+        return {
+            "status": refusal.status,
+            "began": refusal.began_ms,
+            "pause_ms": refusal.pause_ms,
+            # Spreads what several crawls and machines do; nothing secret about it.
+            "jitter": random.random(),
+            "first_ms": int(HOLD_FIRST_S * 1000),
+            "most_ms": int(options.max_hold_s * 1000),
+            "limit": HOST_REFUSAL_LIMIT,
+            "channel": keys.notices(),
+        }
 
     def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
         """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
@@ -294,7 +343,7 @@ class Frontier:
             answer = self._run("load", **arguments)
         if answer[0] != b"ok":
             return None
-        _, now_ms, entries, refs, kind, origin, host, crawl_id, revision, scope_seeds, _ = answer
+        _, now_ms, entries, refs, kind, origin, host, crawl_id, revision, scope_count, _ = answer
         return Loaded(
             lease=lease,
             nonce=nonce,
@@ -306,9 +355,25 @@ class Frontier:
             host=host.decode(),
             crawl_id=crawl_id.decode(),
             revision=revision.decode(),
-            scope_seeds=frozenset(name.decode() for name in scope_seeds),
+            scope_count=scope_count,
             bodies={int(index): body for index, body in bodies.items()},
         )
+
+    def scope_seeds(self, first: int, count: int) -> list[str]:
+        """Return what widens the scope, in the order of its arrival: `count` entries from place `first` on."""
+        found: list[str] = []
+        while len(found) < count:
+            start = first + len(found)
+            stop = min(first + count, start + SCOPE_SEEDS_PER_CALL) - 1
+            rows = self.client.zrange(keys.scope_seeds(self.crawl), start, stop)
+            if not rows:
+                break
+            found += [row.decode() for row in rows]
+        return found
+
+    def listed_sitemaps(self, count: int) -> int:
+        """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
+        return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
 
     def _limits(self, options: CrawlOptions) -> dict[str, Any]:
         """Return what bounds the URLs of one host and one pattern (`_admit.lua`); nothing where nothing does."""
@@ -415,6 +480,7 @@ class Frontier:
             payload["refused"] = dict(refused)
         if robots is not None:
             payload["robots"] = robots
+            payload["channel"] = keys.notices()
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
 
@@ -426,20 +492,20 @@ class Frontier:
             lease_ms=int(options.lease_s * 1000),
             max_losses=options.max_losses,
             limit=limit,
-            host_concurrency=options.host_concurrency,
+            denial=denial("every worker that asked for it ended"),
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed
 
     def finish(self) -> str:
-        """End the crawl if nothing is left; return its state. Its hosts forget its delay."""
+        """End the crawl if nothing is left; return its state. Its hosts forget what it asked of them."""
         state = str(self._run("finish")[0].decode())
         if state == names.FINISHED:
-            field = f"delay {self.crawl}"
+            fields = [f"{word} {self.crawl}" for word in ("delay", "cap", "adaptive")]
             hosts = list(self.client.sscan_iter(keys.hosts(self.crawl), count=1000))
             for first in range(0, len(hosts), 1000):
                 with self.client.pipeline(transaction=False) as pipe:
                     for host in hosts[first : first + 1000]:
-                        pipe.hdel(keys.host(host.decode()), field)
+                        pipe.hdel(keys.host(host.decode()), *fields)
                     pipe.execute()
         return state
 
@@ -455,6 +521,11 @@ class Frontier:
         if verdict is None:
             return None
         return version.decode(), verdict.decode(), body or b""
+
+    def robots_sitemaps(self, origin: str) -> list[str]:
+        """Return the sitemaps that an origin's robots.txt names; none as long as it has not been read."""
+        lines = self.client.hget(keys.robots_prefix(self._view) + origin, "sitemaps")
+        return lines.decode().split("\n") if lines else []
 
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""

@@ -28,9 +28,11 @@ def worker(name: str) -> str:
 
 
 def host(name: str) -> str:
-    """hash: due, hold, expected_ms, fails, `robots_delay <origin>`, `delay <crawl>` per active crawl (all ms).
+    """hash: ended, hold, expected_ms (all ms), what it failed or refused in a row, and what crawls ask of it.
 
-    Shared by all crawls. Written by `lease`, `fetched`, `finish`; expires a day after its last use.
+    `ended` is the end of its last request. `fails` and `refused` are counts, with `fail_reason`, `refusal` (a status)
+    and `refused_at`. `robots_delay <robots key>` per origin; `delay`, `cap`, `adaptive <crawl>` per active crawl.
+    Shared by all crawls. Written by `lease`, `fetched`, `complete`, `reap`, `finish`; expires a day after its last use.
     """
     return f"{PREFIX}host:{name}"
 
@@ -63,15 +65,24 @@ def host_queues(name: str) -> str:
     return f"{PREFIX}host-queues:{name}"
 
 
+def notices() -> str:
+    """channel (publish and subscribe): names of hosts at which batches under way end with the request they are at.
+
+    Published by `fetched` (a refusal), `complete` and `lease` (a delay that batches under way know nothing of).
+    """
+    return f"{PREFIX}notices"
+
+
 def robots_prefix(view: str = "") -> str:
     """Prefix of `robots`, or of `robots_viewed` with a view, as an argument of scripts."""
     return f"{PREFIX}robots:{view}:" if view else f"{PREFIX}robots:"
 
 
 def robots(origin: str) -> str:
-    """hash: verdict (allow, deny, rules), body, version, fresh_until, asked_until, attempts. Expires by freshness.
+    """hash: verdict (allow, deny, rules), body, sitemaps, version, fresh_until, asked_until, attempts and more.
 
-    Shared by all crawls. `lease` marks it asked, `complete` stores the answer.
+    `ask_url` and `hops` stand in it while its redirects are followed. Shared by all crawls. `lease` marks it asked,
+    `complete` stores the answer (`batches.RobotsAnswer`); it expires when that may not be used any more.
     """
     return f"{robots_prefix()}{origin}"
 
@@ -85,7 +96,7 @@ def robots_viewed(view: str, origin: str) -> str:
 
 
 def crawl(name: str) -> str:
-    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq.
+    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
 
     Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
     """
@@ -172,6 +183,14 @@ def bodies_prefix(name: str) -> str:
     return part(name, "bodies:")
 
 
+def cookies(name: str, domain: str) -> str:
+    """hash, `domain path name` -> cookie (JSON array), of one registrable domain; only with `--cookies`.
+
+    Written by workers at the end of a batch; expires a week after the last change.
+    """
+    return part(name, f"cookies:{domain}")
+
+
 def records(name: str) -> str:
     """hash, fingerprint -> page record (JSON). Written by `complete`; kept until the crawl is deleted."""
     return part(name, "records")
@@ -193,12 +212,19 @@ def counts(name: str) -> str:
 
 
 def hosts(name: str) -> str:
-    """set of host names the crawl admitted a URL of. Written by `add` and `complete`; `finish` frees them."""
+    """set of host names the crawl admitted a URL of, or followed a robots.txt to; `finish` frees them.
+
+    Written by `add`, `complete` and `lease`.
+    """
     return part(name, "hosts")
 
 
 def scope_seeds(name: str) -> str:
-    """set of URLs a seed redirected to: they widen the scope like seeds. Written by `complete`."""
+    """zset, URL -> its place: what widens the scope like the seeds in the options. Written by `add` and `complete`.
+
+    Hosts or directories of seeds that the options do not name, and of what seeds redirected to. Only ever appended: a
+    worker reads what it does not know yet.
+    """
     return part(name, "scope-seeds")
 
 

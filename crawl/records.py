@@ -14,7 +14,7 @@ import msgspec
 from crawl import names
 
 #: Version of what a crawl keeps in Redis; another release with another number refuses the crawl clearly.
-SCHEMA = 1
+SCHEMA = 2
 
 Outcome = Literal["ok", "redirect", "failed", "skipped"]
 
@@ -118,9 +118,10 @@ def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
 class PageRef(msgspec.Struct, omit_defaults=True):
     """What one request came to, without its body; made by `fetch`, read by `parse`.
 
-    `location` is the raw Location header of a 3xx (joined and judged by parse). `robots_tag` is the raw
-    X-Robots-Tag, several joined by commas. `retry_after_s` is the seconds the
-    server asked for. `requested` is False where no request was made (robots, address, doomed host).
+    `location` is the raw Location header of a 3xx (joined and judged by parse); `again` says that it leads back to the
+    same URL, for which the answer set a cookie. `refresh` is the target of a Refresh header, not joined. `robots_tag`
+    is the raw X-Robots-Tag, one line for each of several. `retry_after_s` is the seconds the server asked for.
+    `requested` is False where no request was made (robots, address, doomed host).
     Times are Redis milliseconds.
     """
 
@@ -138,6 +139,8 @@ class PageRef(msgspec.Struct, omit_defaults=True):
     location: str | None = None
     retry_after_s: float | None = None
     robots_tag: str | None = None
+    again: bool = False
+    refresh: str | None = None
     requested: bool = True
     started_ms: int = 0
     ended_ms: int = 0
@@ -145,6 +148,8 @@ class PageRef(msgspec.Struct, omit_defaults=True):
     @property
     def transient(self) -> bool:
         """Whether another attempt may cure it; where no request was made (a host given up), none was tried."""
+        if self.again:
+            return True
         if self.outcome != "failed" or not self.requested:
             return False
         if self.reason == "http":
@@ -261,16 +266,31 @@ class CrawlOptions(msgspec.Struct, frozen=True):
     #: How many buckets the seen set has (see `docs/keys.md`); fixed when the crawl is made.
     seen_buckets: int = 16_384
 
+    def reads_as(self, other: CrawlOptions) -> bool:
+        """Whether a page unchanged since the other crawl would come to the same record here."""
+        return all(getattr(self, name) == getattr(other, name) for name in _READING)
+
     def view(self) -> str:
         """Return what keeps this crawl's robots.txt answers apart from others': nothing, for most crawls.
 
-        A crawl that maps names elsewhere, or may reach other addresses, asks other servers under the same names.
+        A crawl that maps names elsewhere, or may reach other addresses, asks other servers under the same names; one
+        that sends headers or a login of its own may be told something else.
         """
-        if not self.resolve and self.allow_addresses is None:
+        if not (self.resolve or self.headers or self.credentials) and self.allow_addresses is None:
             return ""
         told = _encoder.encode((sorted(self.resolve), sorted(self.allow_addresses or ())))
+        if self.headers or self.credentials:
+            # Without secrets: the digest is part of a key's name.
+            logins = sorted((origin, kind) for origin, kind, _ in self.credentials)
+            told += _encoder.encode((sorted(self.headers), logins))
         return blake2b(told, digest_size=6).hexdigest()
 
+
+#: Options on which depends what is asked for and what is read of it.
+_READING = (
+    *("extract", "extractor", "main_text", "max_links", "max_body_bytes", "drop_query"),
+    *("headers", "cookies", "credentials"),
+)
 
 _fetched_decoder = msgspec.json.Decoder(Fetched)
 _record_decoder = msgspec.json.Decoder(PageRecord)

@@ -37,8 +37,11 @@ _REDIS_URL = re.compile(
     r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d*)?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$"
 )
 _RESOLVE = re.compile(r"^[^\s:=,]+:(\d{1,5})=(?:\[[0-9a-fA-F:]+\]|[^\s:=,]+):(\d{1,5})$")
+_PROXY = re.compile(r"^http://(?:[^@/?#\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}/?$")
 _HOST_NAME = re.compile(r"^(?!-)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?$")
 _PORTS = range(1, 65_536)
+#: Settings that may hold a password.
+_WITH_LOGIN = frozenset({f"{PREFIX}REDIS_URL", f"{PREFIX}PROXY"})
 
 
 class Settings(BaseSettings):
@@ -118,6 +121,17 @@ class Settings(BaseSettings):
     def _redis_url(cls, value: str | None) -> str | None:
         if value is not None and not (_REDIS_URL.match(value) and _has_valid_port(value)):
             message = "expected redis://[user:password@]host[:port][/db] or rediss://..."
+            raise ValueError(message)
+        return value
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy(cls, value: str | None) -> str | None:
+        if value is not None and not (_PROXY.match(value) and _has_valid_port(value)):
+            message = (
+                "expected http://[user:password@]host:port (no other kind of proxy is spoken to; "
+                "write @, / and # of a password as %40, %2F, %23)"
+            )
             raise ValueError(message)
         return value
 
@@ -257,13 +271,16 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         expected = first["msg"].removeprefix("Value error, ")
-        message = f"{name}={_shown(first.get('input'))}: {expected[0].lower() + expected[1:]}"
+        message = f"{name}={_shown(name, first.get('input'))}: {expected[0].lower() + expected[1:]}"
         raise SettingError(message) from None
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     """Return a value as it was typed, in quotes, without the password of a URL."""
     text = ",".join(value) if isinstance(value, tuple) else str(value)
+    if name in _WITH_LOGIN:
+        # However badly it is written: all that stands before the last @ may be a password.
+        return repr(re.sub(r"^(\w+://)?.*@", r"\1...@", text, flags=re.DOTALL))
     return repr(re.sub(r"//[^@/]*@", "//...@", text))
 
 

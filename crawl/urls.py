@@ -2,7 +2,7 @@
 
 Parsing and joining follow the WHATWG URL standard (ada-url). The canonical form then merges what RFC 3986 section 6
 calls the same resource: case of scheme and host, default port, dot segments, percent-encoding of unreserved
-characters, empty path. The fragment and userinfo are dropped. Nothing else is changed.
+characters, empty path. The fragment and userinfo are dropped. Nothing else is changed (`docs/urls.md` has the table).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 import ada_url
 import re2
@@ -19,7 +20,7 @@ from publicsuffixlist import PublicSuffixList
 from crawl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Container, Iterable
 
     from crawl.records import CrawlOptions
 
@@ -30,33 +31,48 @@ SCHEMES = ("http", "https")
 
 #: What the URL standard strips from both ends: C0 controls and space, but no other white space of Unicode.
 _STRIPPED = "".join(map(chr, range(0x21)))
-_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
+#: An escape, after a percent sign that begins none (and perhaps one digit) if it stands right behind one.
+_PERCENT = re.compile(r"(%[0-9a-fA-F]?(?=%[0-9a-fA-F]{2}))?%([0-9a-fA-F]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+#: User name and password of a URL of any scheme, wherever it stands.
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[/\\]{1,3})[^/\\?#\s]*@")
+_DIGITS = frozenset("0123456789abcdefABCDEF")
+#: What may stand inside a scheme's letters: the URL standard takes tabs and line ends out of a reference.
+_GAP = r"[\t\n\r]*"
+#: `http:` without slashes is a reference to the page itself or to its directory, if the page's scheme is the same.
+_SAME_PLACE = re.compile(rf"h{_GAP}t{_GAP}t{_GAP}p{_GAP}(?:s{_GAP})?:{_GAP}(?:[?#]|\Z)", re.IGNORECASE)
+#: How a reference begins that needs the page itself to be joined to (`h`: perhaps).
+_OF_PAGE = frozenset(("", "?", "#", "h", "H"))
+#: Longer references and bases are joined anew each time: 65,536 of them would fill a worker's memory.
+_LONGEST_CACHED = 256
 
 
 def _percent(match: re.Match[str]) -> str:
-    char = chr(int(match[0][1:], 16))
-    return char if char in _UNRESERVED else match[0].upper()
+    stray, code = match[1] or "", match[2]
+    char = chr(int(code, 16))
+    # `%%34%31` says "%41"; undone it would say "A".
+    kept = char not in _UNRESERVED or (stray and char in _DIGITS)
+    return f"{stray}%{code.upper()}" if kept else stray + char
 
 
 def _finish(href: str) -> str | None:
     """Turn a WHATWG-serialised URL into the canonical form; None where it is not http(s) or too long."""
+    if not href.startswith(("http://", "https://")):
+        return None
     cut = href.find("#")
     if cut >= 0:
         href = href[:cut]
     if "%" in href:
+        # No dot segment can come of it: the standard takes %2E for a dot already.
         href = _PERCENT.sub(_percent, href)
-        # Decoding %2E may have made new dot segments.
-        if "/." in href:
-            href = ada_url.normalize_url(href)
-    if not href.startswith(("http://", "https://")) or len(href) > MAX_URL_LENGTH or " " in href:
-        return None
     if "@" in href:
-        parsed = ada_url.URL(href)
-        parsed.username = ""
-        parsed.password = ""
-        href = parsed.href
-    return href
+        # In user names and passwords the standard escapes `/` and `@`.
+        first = href.index("//") + 2
+        slash = href.index("/", first)
+        sign = href.rfind("@", first, slash)
+        if sign >= 0:
+            href = href[:first] + href[sign + 1 :]
+    return href if len(href) <= MAX_URL_LENGTH else None
 
 
 def canonical(url: str) -> str | None:
@@ -67,20 +83,19 @@ def canonical(url: str) -> str | None:
         return None
 
 
-@lru_cache(maxsize=65_536)
 def join(base: str, reference: str) -> str | None:
-    """Return the canonical target of a reference on a page, or None when it leads to no http(s) URL.
-
-    `base` is best given without its file name (`base_of`), so that pages of one directory share the cache.
-    """
+    """Return the canonical target of a reference on a page, or None when it leads to no http(s) URL."""
     try:
         return _finish(ada_url.join_url(base, reference))
     except ValueError:
         return None
 
 
+_join_known = lru_cache(maxsize=65_536)(join)
+
+
 def base_of(url: str) -> str:
-    """Return the URL up to the last slash of its path: it joins like the URL itself for all but empty and `?` links."""
+    """Return the URL up to the last slash of its path; `join_all` knows which references need the URL itself."""
     query = url.find("?")
     path = url if query < 0 else url[:query]
     slash = path.rfind("/")
@@ -90,20 +105,52 @@ def base_of(url: str) -> str:
 def join_all(
     page_url: str, references: Iterable[str], base_href: str | None = None, limit: int = 10_000
 ) -> list[str]:
-    """Return the canonical targets of references in document order, each once."""
+    """Return the canonical targets of references in document order, each once.
+
+    References are joined to the page's directory, so that pages of one directory share the cache.
+    """
     base = page_url
     if base_href is not None:
-        base = join(page_url, base_href) or page_url
+        base = join(page_url, base_href.strip(_STRIPPED)) or page_url
     directory = base_of(base)
+    quick = _join_known if len(directory) <= _LONGEST_CACHED else join
     found: dict[str, None] = {}
     for reference in references:
         stripped = reference.strip(_STRIPPED)
-        target = join(base if stripped[:1] in ("", "?", "#") else directory, stripped)
+        first = stripped[:1]
+        if first in _OF_PAGE and (first not in ("h", "H") or _SAME_PLACE.match(stripped)):
+            target = join(base, stripped)
+        elif len(stripped) <= _LONGEST_CACHED:
+            target = quick(directory, stripped)
+        else:
+            target = join(directory, stripped)
         if target is not None and target not in found:
             found[target] = None
             if len(found) >= limit:
                 break
     return list(found)
+
+
+def drop_query(url: str, dropped: Container[str]) -> str:
+    """Return a canonical URL without the query parameters of these names; the rest stays as it is, byte for byte.
+
+    Parameters stand between `&`; a name is compared after its percent-encoding is undone, upper and lower case apart.
+    When nothing is left of the query, its `?` goes too. Called only where names were given (`--drop-query`).
+    """
+    path, mark, query = url.partition("?")
+    if not mark:
+        return url
+    parts = query.split("&")
+    kept = [part for part in parts if unquote(part.partition("=")[0]) not in dropped]
+    if len(kept) == len(parts):
+        return url
+    rest = "&".join(kept)
+    return f"{path}?{rest}" if rest else path
+
+
+def without_userinfo(text: str) -> str:
+    """Return any text without the user names and passwords of the URLs in it: for messages that quote what came in."""
+    return _USERINFO.sub(r"\1", text)
 
 
 def fingerprint(url: str) -> int:
@@ -177,6 +224,11 @@ def domain_of(host: str) -> str:
     return _suffixes().privatesuffix(host) or host
 
 
+def is_public_suffix(host: str) -> bool:
+    """Return whether a name is one that anybody can register below (`com`, `co.uk`, `github.io`)."""
+    return _suffixes().publicsuffix(host) == host
+
+
 def compile_patterns(patterns: Iterable[str]) -> list[re2._Regexp]:
     """Compile people's patterns on a linear-time engine, so that none can hang a worker.
 
@@ -195,10 +247,36 @@ def compile_patterns(patterns: Iterable[str]) -> list[re2._Regexp]:
     return compiled
 
 
+def scope_entry(kind: str, seed: str) -> str | None:
+    """Return how little of a seed widens a scope as the seed itself does; None where the scope needs no seeds.
+
+    Seeds of one host (domain, directory) share it, so that a million seeds need no million entries.
+    """
+    if kind == "prefix":
+        return base_of(seed)
+    if kind == "any":
+        return None
+    host = host_of(seed)
+    return f"http://{domain_of(host) if kind == 'domain' else host}/"
+
+
+class Verdict(NamedTuple):
+    """Why a URL belongs to a crawl or not: `rule` is the option that decided, `refusal` its word, None if it belongs.
+
+    `pattern` is the pattern that matched (of several that did not, the first); `why` is one clause for people.
+    """
+
+    refusal: str | None
+    rule: str
+    why: str
+    pattern: str | None = None
+
+
 class Scope:
     """Which URLs belong to a crawl; built from its frozen options, so every process judges alike.
 
-    `extra_seeds` are URLs that a seed redirected to; they widen the scope as seeds do.
+    `extra_seeds` widen the scope as seeds do: entries of seeds that the options do not name (`scope_entry`), and what
+    a seed redirected to.
     """
 
     def __init__(self, options: CrawlOptions, extra_seeds: Iterable[str] = ()) -> None:
@@ -206,19 +284,34 @@ class Scope:
         self.depth = options.depth
         self._include = compile_patterns(options.include)
         self._exclude = compile_patterns(options.exclude)
-        seeds = (*options.seeds, *extra_seeds)
-        self._hosts = {host_of(seed) for seed in seeds}
-        self._domains = {domain_of(host) for host in self._hosts} if self.kind == "domain" else set()
-        self._prefixes = tuple(base_of(seed) for seed in seeds)
+        self._patterned = bool(self._include or self._exclude)
+        self._hosts: set[str] = set()
+        self._domains: set[str] = set()
+        self._prefixes: set[str] = set()
         self._verdicts: dict[str, bool] = {}
+        self.widen((*options.seeds, *extra_seeds))
+
+    def widen(self, seeds: Iterable[str]) -> None:
+        """Let further seeds belong to the crawl with what surrounds them."""
+        if self.kind == "prefix":
+            self._prefixes.update(base_of(seed) for seed in seeds)
+            return
+        hosts = {host_of(seed) for seed in seeds}
+        self._hosts |= hosts
+        if self.kind == "domain":
+            self._domains |= {domain_of(host) for host in hosts}
+        # A refusal that is remembered may not be true any more.
+        self._verdicts = {}
 
     def _host_inside(self, origin: str) -> bool:
-        known = self._verdicts.get(origin)
+        # Should the scope be widened meanwhile, the verdict goes with what it was made from.
+        verdicts = self._verdicts
+        known = verdicts.get(origin)
         if known is None:
             host = host_of(origin + "/")
             known = host in self._hosts if self.kind == "host" else domain_of(host) in self._domains
-            if len(self._verdicts) < 10_000:
-                self._verdicts[origin] = known
+            if len(verdicts) < 10_000:
+                verdicts[origin] = known
         return known
 
     def refusal(self, url: str, depth: int) -> str | None:
@@ -226,12 +319,77 @@ class Scope:
         if self.depth is not None and depth > self.depth:
             return "depth"
         if self.kind == "prefix":
-            if not url.startswith(self._prefixes):
+            if not self._below_a_prefix(url):
                 return "scope"
         elif self.kind != "any" and not self._host_inside(origin_of(url)):
             return "scope"
+        return self.pattern_refusal(url) if self._patterned else None
+
+    def _below_a_prefix(self, url: str) -> bool:
+        """Whether the URL starts with a prefix; every prefix ends with a slash, and there may be many of them."""
+        slash = url.find("/", 8)
+        while slash > 0:
+            if url[: slash + 1] in self._prefixes:
+                return True
+            slash = url.find("/", slash + 1)
+        return False
+
+    def pattern_refusal(self, url: str) -> str | None:
+        """Return `include` or `exclude` when a pattern keeps a URL out, whatever its host: what seeds are judged by."""
         if self._include and not any(pattern.search(url) for pattern in self._include):
             return "include"
-        if self._exclude and any(pattern.search(url) for pattern in self._exclude):
-            return "exclude"
+        return "exclude" if self.excluded(url) else None
+
+    def excluded(self, url: str) -> bool:
+        """Return whether an exclude pattern names the URL."""
+        return any(pattern.search(url) for pattern in self._exclude)
+
+    def explain(self, url: str, depth: int) -> Verdict:
+        """Return what `refusal` says of a canonical URL, with the rule, the pattern and the value that decided."""
+        refusal = self.refusal(url, depth)
+        if refusal == "depth":
+            return Verdict("depth", "--depth", f"depth {depth} is beyond --depth {self.depth}")
+        if refusal == "scope":
+            return Verdict("scope", "--scope", self._place(url, inside=False))
+        return self._by_pattern(url, refusal) or Verdict(None, "--scope", self._place(url, inside=True))
+
+    def explain_seed(self, url: str) -> Verdict:
+        """Return what `pattern_refusal` says of a seed: it lies within its own host, and at depth 0."""
+        verdict = self._by_pattern(url, self.pattern_refusal(url))
+        return verdict or Verdict(None, "seed", "a seed belongs to its crawl")
+
+    def _by_pattern(self, url: str, refusal: str | None) -> Verdict | None:
+        if refusal == "include":
+            first, more = self._include[0].pattern, len(self._include) - 1
+            others = f" nor any of the {more} others" if more else ""
+            return Verdict("include", "--include", f"--include '{first}' does not match it{others}", first)
+        if refusal == "exclude":
+            (pattern, *_) = [one.pattern for one in self._exclude if one.search(url)]
+            return Verdict("exclude", "--exclude", f"--exclude '{pattern}' matches it", pattern)
+        if self._include:
+            (pattern, *_) = [one.pattern for one in self._include if one.search(url)]
+            return Verdict(None, "--include", f"--include '{pattern}' matches it", pattern)
         return None
+
+    def _place(self, url: str, *, inside: bool) -> str:
+        """Return why a URL lies inside or outside, as far as its place counts."""
+        host = host_of(url)
+        if self.kind == "any":
+            return "every host belongs to the crawl (--scope any)"
+        if self.kind == "prefix":
+            below = sorted(prefix for prefix in self._prefixes if url.startswith(prefix))
+            told = f"it is below {below[-1]}" if inside else f"it is below none of {_some(self._prefixes)}"
+        elif self.kind == "domain":
+            which = "one" if inside else "none"
+            told = f"{domain_of(host)} is {which} of the seeds' domains{'' if inside else f' ({_some(self._domains)})'}"
+        else:
+            which = "one" if inside else "none"
+            told = f"{host} is {which} of the seeds' hosts{'' if inside else f' ({_some(self._hosts)})'}"
+        return f"{told} (--scope {self.kind})"
+
+
+def _some(names: Collection[str]) -> str:
+    """Return the first few of some names for a sentence."""
+    first = sorted(names)[:3]
+    more = len(names) - len(first)
+    return ", ".join(first) + (f" and {more} more" if more else "")

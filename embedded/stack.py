@@ -300,6 +300,8 @@ class Stack:
             "CRAWL_QUEUES": ",".join(group.queues),
             "CRAWL_RESOLVE": ",".join(self.resolve),
             "CRAWL_ALLOW_ADDRESSES": ",".join(self.allow_addresses),
+            # The demo site is on loopback, where a proxy does not reach it.
+            **({"CRAWL_PROXY": ""} if self._site is not None else {}),
             **self._worker_variables,
         }
 

@@ -71,14 +71,14 @@ class Trace:
             file.write(f"{line}\n")
 
 
-def dearer(trace: Trace | None) -> Callable[[str, bytes, str | None, str | None, int], Document]:
+def dearer(trace: Trace | None) -> Callable[..., Document]:
     """Return the parse that also burns what the page asks for."""
 
     def read(
-        url: str, body: bytes, content_type: str | None, charset: str | None, max_links: int
+        url: str, body: bytes, content_type: str | None, charset: str | None, max_links: int, **how: Any
     ) -> Document:
         began = time.time()
-        document = parse(url, body, content_type, charset, max_links)
+        document = parse(url, body, content_type, charset, max_links, **how)
         cpu_ms = marker(body)
         if cpu_ms > 0 or trace is not None:
             spans = runs(burn(cpu_ms), began)

@@ -52,7 +52,7 @@ ADDRESSES = "127.0.0.0/8"
 #: Settings that a run decides itself; every other CRAWL_* variable of the caller reaches workers and crawl.
 _OWN = (
     *("CRAWL_REDIS_URL", "CRAWL_REDIS_PASSWORD_FILE", "CRAWL_STATE_DIR", "CRAWL_HEARTBEAT_FILE"),
-    *("CRAWL_WORKERS", "CRAWL_QUEUES", "CRAWL_FETCH_POOL", "CRAWL_PARSE_POOL"),
+    *("CRAWL_PROXY", "CRAWL_WORKERS", "CRAWL_QUEUES", "CRAWL_FETCH_POOL", "CRAWL_PARSE_POOL"),
 )
 
 

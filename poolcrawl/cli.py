@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, crawling, inspecting, trapping
+from poolcrawl import __version__, comparing, crawling, explaining, inspecting, trapping
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -40,9 +40,11 @@ for command in (
     inspecting.status,
     inspecting.export,
     inspecting.audit,
+    comparing.changed,
     inspecting.doctor,
     trapping.parked,
     trapping.release,
+    explaining.why,
     bench,
 ):
     cli.add_command(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from crawl import connection, settings, urls
 from crawl.errors import UsageError
 from demo import SEED_URL
 from export import files
+from poolcrawl import credentials, headers, rehearsal, scoping
 from poolcrawl.following import Plan, run, say
 from producer import seeds as seeding
+from producer.stream import Stream
 from worker import command as worker_command
 from worker import pools
 
@@ -24,7 +27,17 @@ if TYPE_CHECKING:
 #: Options that the crawl's frozen options hold under the same name.
 _CRAWL_OPTIONS = (
     *("depth", "max_pages", "max_pages_per_host", "scope", "include", "exclude", "drop_query", "traps"),
-    *("delay_s", "adaptive_delay", "robots", "cookies", "sitemaps", "recrawl", "extractor", "main_text"),
+    *(
+        "delay_s",
+        "adaptive_delay",
+        "robots",
+        "headers",
+        "cookies",
+        "sitemaps",
+        "recrawl",
+        "extractor",
+        "main_text",
+    ),
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -79,6 +92,20 @@ def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     return values
 
 
+def _headers(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    try:
+        return headers.parsed(values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _parameters(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(values):
+        message = "'': name the query parameter that is to be left out"
+        raise click.BadParameter(message)
+    return values
+
+
 def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
@@ -97,6 +124,14 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _refuse_with_dry_run(options: dict[str, Any]) -> None:
+    """Raise UsageError for options that a dry run, which makes no crawl, could only ignore."""
+    for name in ("name", "output", "pool", "concurrency", "workers"):
+        if options[name] is not None:
+            message = f"--dry-run makes no crawl, so --{name} means nothing there; leave one of them out"
+            raise UsageError(message)
+
+
 @click.command(
     epilog="Example: poolcrawl crawl https://example.com/ --depth 2 --delay 0.5 --output pages.jsonl",
 )
@@ -112,7 +147,12 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--delay", "delay_s", type=Seconds(0, 3600), help="Seconds between requests to a host [1].")
 @click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
 @click.option("--max-pages-per-host", type=click.IntRange(min=1), help="Most URLs to admit of one host.")
-@click.option("--drop-query", multiple=True, help="Leave this query parameter out of every URL.")
+@click.option(
+    "--drop-query",
+    multiple=True,
+    callback=_parameters,
+    help="Leave this query parameter out of every URL.",
+)
 @click.option(
     "--adaptive-delay",
     type=Seconds(0, 100),
@@ -121,7 +161,9 @@ def _worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--traps", type=click.Choice(["park", "ignore"]), help="Set aside URLs that look endless [park]."
 )
-@click.option("--header", "headers", multiple=True, help="Request header, as 'Name: value'.")
+@click.option(
+    "--header", "headers", multiple=True, callback=_headers, help="Request header, as 'Name: value'."
+)
 @click.option("--cookies", is_flag=True, help="Keep cookies, one jar for the crawl.")
 @click.option(
     "--credentials",
@@ -155,9 +197,10 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     """Submit a crawl and follow it until it ends; without URLs, continue the one called --name."""
     own = settings.load()
     found = seeding.from_arguments(url)
-    if seeds_file is not None:
-        found = list(dict.fromkeys([*found, *seeding.from_file(seeds_file, say)]))
-    if not found and options["name"] is None:
+    source = None if seeds_file is None else seeding.SeedsFile(seeds_file)
+    if source is not None and not source.streaming:
+        source.check()
+    if not found and source is None and options["name"] is None and options["recrawl"] is None:
         message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
         raise UsageError(message)
     given = {
@@ -165,8 +208,21 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         for name in _CRAWL_OPTIONS
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+    if options["credentials_file"] is not None:
+        given["credentials"] = credentials.from_file(options["credentials_file"], say)
     urls.compile_patterns((*options["include"], *options["exclude"]))
-    if options["output"]:
+    planned = own.options(
+        seeds=tuple(found),
+        resolve=options["resolve"],
+        allow_addresses=options["allow_address"] or None,
+        **given,
+    )
+    for warning in scoping.warnings(planned):
+        say(warning)
+    if options["dry_run"]:
+        _refuse_with_dry_run(options)
+        return rehearsal.rehearse(own, planned, as_json=options["as_json"])
+    if options["output"] and not options["dry_run"]:
         files.check_writable(options["output"])
     plan = Plan(
         settings=own,
@@ -181,7 +237,14 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         workers=options["workers"],
         allow=options["allow_address"],
         resolve=options["resolve"],
+        source=None if source is None or source.streaming else source,
+        stream=Stream(source, say) if source is not None and source.streaming else None,
     )
+    if plan.stream is not None and not found and plan.name is None and "recrawl" not in given:
+        # Nothing is started for a source that gives nothing.
+        if os.isatty(0):
+            say("type one URL per line; Ctrl-D ends the list")
+        plan.stream.wait_for_first()
     return run(plan)
 
 

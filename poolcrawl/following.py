@@ -20,7 +20,7 @@ from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
 from export import files
-from poolcrawl import summary
+from poolcrawl import recrawling, scoping, submission, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
@@ -42,6 +42,10 @@ _DEMO = {
 }
 
 
+#: Options whose values no message repeats, and what they are called.
+_UNSHOWN = {"credentials": "--credentials", "headers": "--header lines"}
+
+
 class Plan(msgspec.Struct):
     """What one run of `crawl` or `demo` was asked for."""
 
@@ -61,6 +65,16 @@ class Plan(msgspec.Struct):
     latency: float | None = None
     allow: tuple[str, ...] = ()
     resolve: tuple[str, ...] = ()
+    #: A file of further seeds, and a stream of them; at most one of both is given.
+    source: Any = None
+    stream: Any = None
+    #: The options of the crawl that is to be crawled again.
+    older: CrawlOptions | None = None
+
+    @property
+    def brings_seeds(self) -> bool:
+        """Whether a crawl could be made of it."""
+        return bool(self.seeds or self.source or self.stream or self.older)
 
 
 def say(text: str) -> None:
@@ -78,6 +92,9 @@ def run(plan: Plan) -> int:
     if address is not None:
         return _with_workers_elsewhere(plan, address, named=named)
     pools.check_installed(pools.TABLE[plan.pool or own.pool])
+    if "recrawl" in plan.given:
+        with attach(own) as private:
+            _look_at_older(plan, connection.connect(private))
     if named and not _continue_private(plan):
         return 0
     stack = Stack(
@@ -112,10 +129,19 @@ def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
             raise UsageError(message)
     client = connection.connect(address)
     connection.check(client, address)
-    if plan.demo and not named:
+    if "recrawl" in plan.given:
+        _look_at_older(plan, client)
+    if plan.demo and not named and plan.older is None:
         plan.name = _unfinished_demo(client) or plan.name
     with connection.explained(address):
         return _follow(plan, client, address, stack=None)
+
+
+def _look_at_older(plan: Plan, client: redis.Redis) -> None:
+    """Read what the crawl to be crawled again was made with, before anything is started."""
+    plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say)
+    plan.allow = (*plan.allow, *(plan.older.allow_addresses or ()))
+    plan.demo = plan.older.demo
 
 
 def _continue_private(plan: Plan) -> bool:
@@ -132,19 +158,21 @@ def _continue_private(plan: Plan) -> bool:
             client = connection.connect(private)
             stored = Frontier(client, plan.name).options()
             if stored is None:
-                if not plan.seeds:
+                if not plan.brings_seeds:
                     raise results.unknown(client, plan.name)
                 return True
             options, _, _, state = stored
             _refuse_other_options(plan, options)
-            if state == names.FINISHED and (plan.demo or not set(plan.seeds) - set(options.seeds)):
+            if state == names.FINISHED and not submission.brings_news(
+                plan, Frontier(client, plan.name), options
+            ):
                 _said_finished(plan, client, options, None)
                 return False
             plan.allow = (*plan.allow, *(options.allow_addresses or ()))
             plan.demo = plan.demo or options.demo
             return True
     except NoCrawlYetError:
-        if not plan.seeds:
+        if not plan.brings_seeds:
             raise
         return True
 
@@ -171,13 +199,17 @@ def _unfinished_demo(client: redis.Redis) -> str | None:
 
 def _options(plan: Plan) -> CrawlOptions:
     own: Settings = plan.settings
+    if plan.older is not None:
+        return recrawling.options(
+            plan.older, plan.given, seeds=plan.seeds, resolve=plan.resolve, allow=plan.allow
+        )
     if plan.demo:
         agent = (
             f"{own.user_agent[:-1]}; crawl {plan.name})" if own.user_agent.endswith(")") else own.user_agent
         )
         return own.options(seeds=tuple(plan.seeds), user_agent=agent, demo=True, **_DEMO)
     return own.options(
-        seeds=tuple(plan.seeds),
+        seeds=tuple(plan.seeds[: seeding.MOST_NAMED]),
         resolve=plan.resolve,
         allow_addresses=plan.allow or None,
         **plan.given,
@@ -188,6 +220,12 @@ def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
     """Raise CrawlExistsError when an option differs from what the crawl was made with."""
     for name, value in plan.given.items():
         if getattr(options, name) != value:
+            if name in _UNSHOWN:
+                message = (
+                    f"crawl '{plan.name}' was made with other {_UNSHOWN[name]}; "
+                    "leave the option out to continue it, or choose another --name"
+                )
+                raise CrawlExistsError(message)
             shown = name.removesuffix("_s").replace("_", "-")
             message = (
                 f"crawl '{plan.name}' was made with --{shown} {getattr(options, name)}, not {value}; "
@@ -202,21 +240,25 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     Raises UnknownCrawlError, or CrawlExistsError when options differ from those the crawl was made with.
     """
     stored = frontier.options()
-    if stored is None and not plan.seeds:
+    if stored is None and not plan.brings_seeds:
         raise results.unknown(frontier.client, frontier.crawl)
     if stored is None:
-        made, options, state = frontier.create(_options(plan))
-        if made:
-            return options, state
+        if plan.stream is not None and not plan.seeds and plan.older is None:
+            plan.stream.wait_for_first()
+        _, options, state = frontier.create(_options(plan))
     else:
         options, _, _, state = stored
     _refuse_other_options(plan, options)
-    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in options.seeds]
+    if state == names.FINISHED and not submission.brings_news(plan, frontier, options):
+        return options, state
+    new, unnamed = submission.further(plan, frontier, options)
     if new:
+        for warning in scoping.check_seeds(options, new):
+            say(warning)
+    if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
-        frontier.reopen(options)
-        state = names.RUNNING
-    return options, state
+        frontier.reopen(options if new else None, unnamed=unnamed)
+    return options, names.RUNNING if new or unnamed or plan.stream is not None else state
 
 
 def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | None) -> int:
@@ -229,6 +271,8 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
         say(flower)
     if state == names.FINISHED:
         return _said_finished(plan, client, options, stack)
+    if plan.stream is not None:
+        say(f"seeds are read from {plan.stream.shown} while the crawl runs; it ends after that")
     say(_first_line(plan.name, options, stack))
     app = broker.make_app(address)
     with ProgressDisplay(client, plan.name) as display:
@@ -248,10 +292,10 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
             watch=watch,
             say=display.say,
             memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
+            stream=plan.stream,
         )
         try:
-            now = client.time()
-            seeding.admit(frontier, options, now[0] * 1000 + now[1] // 1000)
+            submission.admit(plan, frontier, options, watch, display.say)
             state = pump.run()
         except KeyboardInterrupt:
             verb = "demo" if options.demo else "crawl"
@@ -269,9 +313,13 @@ def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:
     depth = "no depth limit" if options.depth is None else f"depth {options.depth}"
     pages = "no page limit" if options.max_pages is None else f"at most {options.max_pages} pages"
     workers = f"; {stack.workers} x {stack.pool} worker" if stack is not None else ""
+    robots = options.robots
+    if robots == "obey":
+        robots += f" (Crawl-delay up to {options.max_crawl_delay_s:g} s)"
+    again = f" (again what '{options.recrawl}' crawled)" if options.recrawl is not None else ""
     return (
-        f"crawl '{name}': scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
-        f"robots {options.robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
+        f"crawl '{name}'{again}: scope {options.scope}, {depth}, {pages}, delay {options.delay_s:g} s per host, "
+        f"robots {robots}, batches of up to {options.batch}, pipeline {options.pipeline}{workers}"
     )
 
 
@@ -292,10 +340,11 @@ def _command() -> str:
     return str(called)
 
 
-def _same_crawl(options: CrawlOptions) -> str:
+def _same_crawl(options: CrawlOptions, *, unnamed: bool) -> str:
     """Return the arguments that make the same crawl again; a seeds file or standard input is named, not repeated."""
     told: list[str] = ["crawl"]
-    told += options.seeds if len(options.seeds) <= 3 else ["--seeds", "FILE"]
+    told += options.seeds if len(options.seeds) <= 3 else []
+    told += ["--seeds", "FILE"] if unnamed or len(options.seeds) > 3 else []
     plain = CrawlOptions()
     for name, option in (
         ("depth", "--depth"),
@@ -344,7 +393,8 @@ def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
         # Without --no-deps, compose would also bring every service back to its declared scale.
         reading = command.replace(" -T ", " -T --no-deps ")
         return [f"{reading} export {plan.name} > pages.jsonl", again]
-    again = f"CRAWL_POOL={other} {command} {'demo' if options.demo else _same_crawl(options)}"
+    same = _same_crawl(options, unnamed=bool(plan.source or plan.stream))
+    again = f"CRAWL_POOL={other} {command} {'demo' if options.demo else same}"
     return [f"{command} export {plan.name} --output pages.jsonl", again]
 
 

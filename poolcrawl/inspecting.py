@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crawl import audit as auditing
+from crawl import politeness as judging
 from crawl import results, settings
 from embedded.attachment import reading
 from export import files
@@ -94,11 +95,21 @@ def export(crawl: str | None, output: str, format_name: str) -> None:
 
 @click.command(epilog="Example: poolcrawl audit demo-1 --json")
 @click.argument("crawl", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON line at the end.")
-def audit(crawl: str | None, *, as_json: bool) -> int:
+@click.option(
+    "--politeness", is_flag=True, help="Also check that no host was asked too soon or too often at once."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON line at the end; with --politeness, one more before it."
+)
+def audit(crawl: str | None, *, politeness: bool, as_json: bool) -> int:
     """Check that every admitted URL has exactly one record; exit 1 when not (default: the newest crawl)."""
     with reading(settings.load()) as client:
-        found = auditing.audit(client, results.resolve(client, crawl))
+        name = results.resolve(client, crawl)
+        manners = judging.audit(client, name) if politeness else None
+        found = auditing.audit(client, name)
+    if manners is not None:
+        with reader_may_leave():
+            print(msgspec.json.encode(manners).decode() if as_json else "\n".join(summary.manners(manners)))
     if as_json:
         print(msgspec.json.encode(found).decode())
     else:
@@ -107,7 +118,7 @@ def audit(crawl: str | None, *, as_json: bool) -> int:
         print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
         print(f"  missing {found.missing}, duplicate {found.duplicate}, kept out by a cap {found.capped}")
         print(f"  digest {found.digest}")
-    return 0 if found.clean else 1
+    return 0 if found.clean and not (manners and manners.violations) else 1
 
 
 @click.command(epilog="Example: CRAWL_REDIS_URL=redis://localhost:6379/0 poolcrawl doctor")

@@ -10,6 +10,7 @@ from crawl import results
 if TYPE_CHECKING:
     import redis
 
+    from crawl.politeness import Politeness, Violation
     from crawl.results import Status
 
 #: Fields of a sample record, those a newcomer wants to see first.
@@ -94,3 +95,27 @@ def samples(client: redis.Redis, crawl: str, count: int = 3) -> list[str]:
         )
         for record in chosen
     ]
+
+
+def manners(found: Politeness) -> list[str]:
+    """Return what a politeness audit found, for people."""
+    count = len(found.violations) + found.more
+    verdict = f"{count} VIOLATIONS" if count else "polite"
+    text = [f"{found.crawl}: {verdict}; {found.requests} requests to {found.hosts} hosts, by all crawls here"]
+    text += [f"  {_violation(one)}" for one in found.violations]
+    if found.more:
+        text.append(f"  and {found.more} more")
+    if found.trimmed:
+        text.append(f"  not judged: {found.trimmed} batches, which Redis does not keep any more")
+    return text
+
+
+def _violation(one: Violation) -> str:
+    what = {
+        "gap": f"{one.gap_ms} ms after the end of the one before, delay {one.delay_ms} ms",
+        "overlap": f"{one.at_once} at once, cap {one.cap}",
+        "hold": f"{one.left_ms} ms before the end of the hold that the one before began",
+    }[one.kind]
+    return (
+        f"{one.kind} at {one.host}: {one.urls[1]} ({one.workers[1]}) {what}: {one.urls[0]} ({one.workers[0]})"
+    )

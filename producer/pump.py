@@ -18,6 +18,7 @@ from crawl import keys, names
 from crawl.broker import Sender
 from crawl.errors import StoppedError, UnavailableError
 from producer import fleet
+from producer.seeds import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from crawl.batches import Leased
     from crawl.frontier import Frontier
     from crawl.records import CrawlOptions
+    from producer.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,10 @@ _KEEP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIR
 
 
 class Pump:
-    """Serves one crawl until it ends. `watch` is called at least every second, and may raise to stop."""
+    """Serves one crawl until it ends. `watch` is called at least every second, and may raise to stop.
+
+    A `stream` of seeds is admitted slice by slice meanwhile; the crawl does not end before it.
+    """
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class Pump:
         say: Callable[[str], None] = lambda _: None,
         memory_limit_bytes: int | None = None,
         worker_wait_s: float = WORKER_WAIT_S,
+        stream: Stream | None = None,
     ) -> None:
         self._client = client
         self._frontier = frontier
@@ -82,6 +88,8 @@ class Pump:
         self._say = say
         self._memory_limit = memory_limit_bytes
         self._worker_wait_s = worker_wait_s
+        self._stream = stream
+        self._intake = Intake(frontier, options)
         self._token = secrets.token_hex(8)
         self._workers: list[fleet.Worker] = []
         self._looked_at = 0.0
@@ -98,6 +106,9 @@ class Pump:
         """
         self._own()
         try:
+            if self._streaming():
+                # Only now: whoever pumped before would not have ended while the seed source was open.
+                self._frontier.reopen(None, unnamed=True)
             # What an earlier pump was stopped by is looked at afresh.
             self._client.hdel(keys.crawl(self._crawl), "paused_by")
             self._wait_for_worker()
@@ -126,9 +137,12 @@ class Pump:
             self._watch()
             time.sleep(0.25)
             state = self._frontier.options()
-            if state is not None and state[3] != names.RUNNING:
+            if state is not None and state[3] != names.RUNNING and not self._streaming():
                 return
         self._kept_at = time.monotonic()
+
+    def _streaming(self) -> bool:
+        return self._stream is not None and self._stream.open
 
     def _wait_for_worker(self) -> None:
         """Raise UnavailableError unless every stage has a live worker within `worker_wait_s`."""
@@ -184,6 +198,8 @@ class Pump:
             self._keep()
         if now >= self._reap_at:
             self._reap()
+        if self._stream is not None and self._stream.open and self._full_since is None:
+            self._stream.step(self._intake)
         slots = fleet.fetch_slots(self._workers)
         window = self._options.window or max(2, 2 * slots)
         if self._full_since is not None:
@@ -192,7 +208,7 @@ class Pump:
         self._sender.fetch(leased.batches)
         if leased.state != names.RUNNING:
             return leased.state
-        if leased.ended:
+        if leased.ended and not self._streaming():
             state = self._frontier.finish()
             return state if state != names.RUNNING else None
         if not leased.batches:

@@ -113,8 +113,8 @@ class Directory:
         """Start `poolcrawl ARGUMENTS`; `more` is added to its environment."""
         return self.spawn((*POOLCRAWL, *arguments), **more)
 
-    def spawn(self, command: Iterable[str], stdin: bytes | None = None, **more: str) -> Running:
-        """Start any command here."""
+    def spawn(self, command: Iterable[str], stdin: bytes | int | None = None, **more: str) -> Running:
+        """Start any command here; `stdin` is what it reads, or `subprocess.PIPE`."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._count += 1
         stdout, stderr = (
@@ -122,13 +122,13 @@ class Directory:
             self.path / f"command-{self._count}.err",
         )
         given = self.path / f"command-{self._count}.in"
-        given.write_bytes(stdin or b"")
+        given.write_bytes(stdin if isinstance(stdin, bytes) else b"")
         with stdout.open("wb") as out, stderr.open("wb") as err, given.open("rb") as standard_input:
             process = subprocess.Popen(
                 list(command),
                 cwd=self.path,
                 env=self.env(**more),
-                stdin=standard_input,
+                stdin=stdin if isinstance(stdin, int) else standard_input,
                 stdout=out,
                 stderr=err,
             )

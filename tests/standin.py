@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from crawl import keys, names, urls
-from crawl.batches import Batch, Loaded, Report, Result, Started
+from crawl.batches import Batch, Loaded, Refusal, Report, Result, Started
 from crawl.links import Links
 from crawl.records import CrawlOptions, Fetched, FetchRequest, PageRecord, PageRef, record_from_json, to_json
 
@@ -52,8 +52,9 @@ def links(opts: CrawlOptions, *pages: str, depth: int = 0, via: str = names.LINK
 
 
 def admit(frontier: Frontier, opts: CrawlOptions, *pages: str, depth: int = 0) -> tuple[int, int]:
-    """Make the crawl if need be, add URLs and close its seed source."""
+    """Make the crawl if need be, as one that is pumped, add URLs and close its seed source."""
     frontier.create(opts)
+    frontier.client.set(keys.pump(frontier.crawl), "standin")
     return frontier.add(links(opts, *pages, depth=depth), max_pages=opts.max_pages, close_seeds=True)
 
 
@@ -75,18 +76,20 @@ def report(
     requests: int = 1,
     mean_ms: float | None = 10.0,
     ended_ms: int | None = None,
-    hold_until_ms: int = 0,
     fails: int = 0,
+    good_ms: int | None = None,
+    refusal: Refusal | None = None,
 ) -> Report:
     """Return what a batch says of its host."""
     return Report(
         ended_ms=started.now_ms if ended_ms is None else ended_ms,
         requests=requests,
         mean_ms=mean_ms if requests else None,
-        hold_until_ms=hold_until_ms,
         answered=not fails,
         fails=fails,
         fail_reason="connect" if fails else "",
+        good_ms=good_ms,
+        refusal=refusal,
     )
 
 
@@ -99,6 +102,7 @@ def fetched(
     said: Report | None = None,
     body: bytes = b"<html>",
     store: bool = True,
+    attempts: bytes | None = None,
 ) -> bool:
     """End the requests of a started batch; `count` of them were made (all of them, unless told)."""
     done = len(started.requests) if count is None else count
@@ -114,6 +118,7 @@ def fetched(
         options=opts,
         body_ttl_s=60,
         store=store,
+        attempts=attempts,
     )
 
 

@@ -41,7 +41,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Asked:
-    """One line of the log; times are of `time.time`, in seconds, from the request's arrival to the answer's end."""
+    """One line of the log; times are of `time.time`, in seconds, from the request's arrival to the answer's end.
+
+    `sent` is when the answer was about to be sent: `ended` may be noted late on a busy machine.
+    """
 
     method: str
     host: str
@@ -50,6 +53,7 @@ class Asked:
     ended: float
     status: int
     headers: Mapping[str, str] = field(repr=False)
+    sent: float = 0.0
 
 
 class Website:
@@ -83,10 +87,12 @@ class Website:
                     self.send_header(name, value)
                 if answer.status != 304:
                     self.send_header("Content-Length", str(len(body)))
+                sent = time.time()
                 self.end_headers()
                 if answer.status not in (204, 304):
                     self.wfile.write(body)
-                log.append(Asked(self.command, host, self.path, started, time.time(), answer.status, headers))
+                ended = time.time()
+                log.append(Asked(self.command, host, self.path, started, ended, answer.status, headers, sent))
 
             do_HEAD = do_POST = do_GET  # noqa: N815 - the names that http.server looks for
 

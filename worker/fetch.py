@@ -10,7 +10,7 @@ import http.client
 import logging
 import re
 import ssl
-import zlib
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -23,6 +23,9 @@ from urllib3.exceptions import InvalidHeader
 from crawl.errors import FetchError, FinalFetchError, TransientFetchError
 from crawl.records import PageRef
 from crawl.urls import join
+from worker import codings
+from worker.headers import sent
+from worker.parse.kinds import readable
 from worker.sessions import Limits
 from worker.sockets import DeadlineError
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
     from crawl.records import CrawlOptions, FetchRequest
+    from worker.cookies import Jar
     from worker.sessions import Web
 
 log = logging.getLogger(__name__)
@@ -43,31 +47,19 @@ def _unwatched(_: Limits) -> None:
     """Let nobody abort the request."""
 
 
-#: Media types that are pages to us; a body without a type is looked at too.
-READABLE = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What robots.txt is read of, in bytes (RFC 9309 section 2.5).
 ROBOTS_BYTES = 500 * 1024
-#: Redirects of robots.txt that are followed (RFC 9309 section 2.3.1.2).
-ROBOTS_HOPS = 5
+#: What is kept of X-Robots-Tag headers, in characters.
+_ROBOTS_TAG_CHARS = 2000
+#: Longest header value that goes into a record, in characters.
+MAX_VALUE = 1024
 #: Most bytes of one read: a server may announce megabytes and send none.
 _READ_BYTES = 1 << 20
-#: Most content codings on top of each other.
-_MAX_CODINGS = 3
-#: Codings we did not ask for and cannot undo.
-_FOREIGN_CODINGS = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
+#: Target of a Refresh header, which browsers read like <meta http-equiv=refresh> (WHATWG HTML section 4.2.5.3).
+_REFRESH = re.compile(r"""^[0-9.]+\s*[;,\s]\s*(?:url\s*=\s*)?["']?([^"']+)""", re.IGNORECASE)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
-
-
-@lru_cache(maxsize=256)
-def _headers(user_agent: str) -> Mapping[str, str]:
-    """Return the request headers of a crawl; made once, never changed."""
-    return {
-        "User-Agent": user_agent,
-        "Accept": "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5",
-        "Accept-Encoding": "gzip, deflate",
-    }
 
 
 @lru_cache(maxsize=1024)
@@ -75,7 +67,15 @@ def _media_type(header: str) -> tuple[str | None, str | None]:
     """Return media type (lower case, no parameters) and charset label of a Content-Type header."""
     essence = header.partition(";")[0].strip().lower()
     charset = _CHARSET.search(header)
-    return (essence if "/" in essence else None), (charset[1] if charset else None)
+    return (
+        essence if "/" in essence and _printable(essence) else None,
+        _printable(charset[1]) if charset else None,
+    )
+
+
+def _printable(text: str | None) -> str | None:
+    """Return a header's value as a record may hold it: printable and not endless, else None."""
+    return text if text is not None and len(text) <= MAX_VALUE and text.isprintable() else None
 
 
 def fetch(
@@ -86,24 +86,37 @@ def fetch(
     clock_ms: Callable[[], int],
     begin: Begin = _unwatched,
     extra: Mapping[str, str] | None = None,
+    jar: Jar | None = None,
 ) -> tuple[PageRef, bytes | None]:
     """Ask for one page; return its reference and, for outcome `ok` only, its decompressed body.
 
     `begin` is given the request's limits, by which another thread may abort it. `extra` are headers of this request
-    alone.
+    alone. `jar` gives and takes the crawl's cookies.
     """
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
+        if jar is not None and (cookie := jar.header(request.url)):
+            extra = {**extra, "Cookie": cookie} if extra else {"Cookie": cookie}
         answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin, extra)
         try:
-            body = _page(answer, ref, options.max_body_bytes, clock_ms)
+            if jar is not None:
+                _take_cookies(answer, ref, request.url, jar)
+            body = _page(answer, ref, request.url, options.max_body_bytes, clock_ms)
         finally:
             _leave(answer)
     except Exception as error:  # noqa: BLE001 - whatever the web does is a record
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
     return ref, body
+
+
+def _take_cookies(answer: HTTPResponse, ref: PageRef, url: str, jar: Jar) -> None:
+    """Keep an answer's cookies; note when it asks for the same URL again, now with another cookie."""
+    set_cookies = answer.headers.getlist("set-cookie")
+    if not set_cookies or not jar.take(url, set_cookies):
+        return
+    ref.again = answer.status in REDIRECTS and join(url, _location(answer)) == url
 
 
 def fetch_robots(
@@ -113,46 +126,41 @@ def fetch_robots(
     options: CrawlOptions,
     clock_ms: Callable[[], int],
     begin: Begin = _unwatched,
+    extra: Mapping[str, str] | None = None,
 ) -> tuple[PageRef, bytes | None]:
-    """Ask for a robots.txt, following its redirects; return its reference and, when the server answered, a body.
+    """Ask for a robots.txt; return its reference and, when the server answered, the first `ROBOTS_BYTES` of its body.
 
     Outcome `ok` with an empty body and the status kept means "not available": everything is allowed (RFC 9309
-    section 2.3.1.3). A 5xx or no answer is `failed`.
+    section 2.3.1.3). A 5xx, a 429 or no answer is `failed`. A `redirect` is not followed here: the next hop is a
+    request of its own, which the frontier leases (section 2.3.1.2).
     """
     ref = PageRef(index, "failed", started_ms=clock_ms())
     body: bytes | None = None
     try:
-        body = _robots(request.url, ref, web, options, clock_ms, begin)
+        answer = _ask(request.url, web, options, monotonic() + options.total_timeout_s, begin, extra)
+        try:
+            body = _robots(answer, ref, clock_ms)
+        finally:
+            _leave(answer)
     except Exception as error:  # noqa: BLE001 - whatever the web does is a record
         _fail(ref, error, request.url)
     ref.ended_ms = clock_ms()
     return ref, body
 
 
-def _robots(
-    url: str, ref: PageRef, web: Web, options: CrawlOptions, clock_ms: Callable[[], int], begin: Begin
-) -> bytes | None:
-    deadline = monotonic() + options.total_timeout_s
-    for _ in range(ROBOTS_HOPS + 1):
-        answer = _ask(url, web, options, deadline, begin)
-        try:
-            status = ref.status = answer.status
-            if 200 <= status < 300:
-                _describe(answer, ref)
-                return _accept(
-                    ref, _decoded(answer, _raw(answer, ROBOTS_BYTES, cut=True), ROBOTS_BYTES, cut=True)
-                )
-            target = join(url, _location(answer)) if status in REDIRECTS and _location(answer) else None
-            if target is None:
-                _refuse(answer, ref, clock_ms)
-                if status >= 500:
-                    return None
-                ref.reason = ref.detail = None
-                return _accept(ref, b"")
-        finally:
-            _leave(answer)
-        url = target
-    # Too many redirects count as not available (RFC 9309 section 2.3.1.2).
+def _robots(answer: HTTPResponse, ref: PageRef, clock_ms: Callable[[], int]) -> bytes | None:
+    status = ref.status = answer.status
+    if 200 <= status < 300:
+        _describe(answer, ref)
+        return _accept(ref, _decoded(answer, _raw(answer, ROBOTS_BYTES, cut=True), ROBOTS_BYTES, cut=True))
+    if status in REDIRECTS and (location := _location(answer)):
+        ref.outcome = "redirect"
+        ref.location = location
+        return None
+    _refuse(answer, ref, clock_ms)
+    if status >= 500 or status == 429:
+        return None
+    ref.reason = ref.detail = None
     return _accept(ref, b"")
 
 
@@ -166,8 +174,7 @@ def _ask(
 ) -> HTTPResponse:
     limits = Limits(options.connect_timeout_s, options.read_timeout_s, deadline)
     begin(limits)
-    headers = _headers(options.user_agent)
-    return web.get(url, {**headers, **extra} if extra else headers, limits)
+    return web.get(url, sent(url, options, extra), limits)
 
 
 def _leave(answer: HTTPResponse) -> None:
@@ -182,7 +189,9 @@ def _leave(answer: HTTPResponse) -> None:
     answer.release_conn()
 
 
-def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[], int]) -> bytes | None:
+def _page(
+    answer: HTTPResponse, ref: PageRef, url: str, limit: int, clock_ms: Callable[[], int]
+) -> bytes | None:
     """Fill the reference from an answer; return the body of a page."""
     status = ref.status = answer.status
     _describe(answer, ref)
@@ -193,12 +202,15 @@ def _page(answer: HTTPResponse, ref: PageRef, limit: int, clock_ms: Callable[[],
     if not 200 <= status < 300:
         _refuse(answer, ref, clock_ms)
         return None
-    if ref.content_type is not None and ref.content_type not in READABLE:
+    if not readable(ref.content_type, url):
         ref.outcome = "skipped"
         ref.reason = "content_type"
         ref.detail = f"{ref.content_type} is not a type we read."
         ref.bytes = answer.length_remaining
         return None
+    if "refresh" in answer.headers:
+        refresh = _REFRESH.match(answer.headers["refresh"])
+        ref.refresh = _printable(refresh[1].strip()) if refresh else None
     return _accept(ref, _decoded(answer, _raw(answer, limit), limit))
 
 
@@ -207,8 +219,10 @@ def _describe(answer: HTTPResponse, ref: PageRef) -> None:
     content_type = headers.get("content-type")
     if content_type:
         ref.content_type, ref.charset = _media_type(content_type)
-    ref.etag = headers.get("etag")
-    ref.last_modified = headers.get("last-modified")
+    ref.etag = _printable(headers.get("etag"))
+    ref.last_modified = _printable(headers.get("last-modified"))
+    if "x-robots-tag" in headers:
+        ref.robots_tag = "\n".join(headers.getlist("x-robots-tag"))[:_ROBOTS_TAG_CHARS]
 
 
 def _accept(ref: PageRef, body: bytes) -> bytes:
@@ -228,19 +242,37 @@ def _refuse(answer: HTTPResponse, ref: PageRef, clock_ms: Callable[[], int]) -> 
     ref.reason = "http"
     ref.detail = f"The server answered {phrase}{' without a Location' if status in REDIRECTS else ''}."
     if status in (429, 503):
-        ref.retry_after_s = _retry_after(answer.headers.get("retry-after"), clock_ms)
+        ref.retry_after_s = _retry_after(
+            answer.headers.get("retry-after"), answer.headers.get("date"), clock_ms
+        )
 
 
-def _retry_after(text: str | None, clock_ms: Callable[[], int]) -> float | None:
-    """Return the seconds a server asks to wait (RFC 9110 section 10.2.3), or None."""
+def _retry_after(text: str | None, date: str | None, clock_ms: Callable[[], int]) -> float | None:
+    """Return the seconds a server asks to wait (RFC 9110 section 10.2.3); None when it asks for none that we can read.
+
+    A point in time is read by the server's own clock (`date`), if it told that; one that has passed is no wait.
+    """
     if text is None:
         return None
     text = text.strip()
     if text.isdecimal() and text.isascii():
-        return float(text[:9])
+        # More digits than nine: 30 years are as good as any longer time.
+        return float(text) if len(text) <= 9 else float(10**9)
+    until_s = _seconds(text)
+    if until_s is None:
+        return None
+    now_s = _seconds(date)
+    return max(until_s - (clock_ms() / 1000 if now_s is None else now_s), 0.0)
+
+
+def _seconds(date: str | None) -> float | None:
+    """Return an HTTP date as seconds since 1970 (without a zone it is GMT), or None."""
+    if date is None:
+        return None
     try:
-        return max(parsedate_to_datetime(text).timestamp() - clock_ms() / 1000, 0.0)
-    except (ValueError, TypeError, OverflowError):
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 
@@ -262,7 +294,7 @@ def _raw(answer: HTTPResponse, limit: int, *, cut: bool = False) -> bytes:
     """Return the body as sent; longer than `limit` it is cut, or raises FinalFetchError `too_large`."""
     length = answer.length_remaining
     if length is not None and length > limit and not cut:
-        raise _too_large(limit)
+        raise codings.too_large(limit)
     parts: list[bytes] = []
     total = 0
     while True:
@@ -275,7 +307,7 @@ def _raw(answer: HTTPResponse, limit: int, *, cut: bool = False) -> bytes:
         total += len(data)
         if total > limit:
             if not cut:
-                raise _too_large(limit)
+                raise codings.too_large(limit)
             break
         if total == length:
             break
@@ -283,57 +315,17 @@ def _raw(answer: HTTPResponse, limit: int, *, cut: bool = False) -> bytes:
 
 
 def _decoded(answer: HTTPResponse, raw: bytes, limit: int, *, cut: bool = False) -> bytes:
-    """Undo the content codings; raises FinalFetchError `decode` or `too_large` (`cut`: drops the rest instead)."""
+    """Undo the content codings; raises FetchError `decode`, `too_large` or `reset` (`cut`: see codings.decoded)."""
     header = answer.headers.get("content-encoding")
-    if not header or not raw:
+    if not header:
         return raw
-    codings = [coding.strip().lower() for coding in header.split(",")]
-    if len(codings) > _MAX_CODINGS:
-        raise FinalFetchError("decode", f"The body has {len(codings)} content codings on top of each other.")
-    for coding in reversed(codings):
-        if coding in ("gzip", "x-gzip", "deflate"):
-            raw = _inflated(raw, coding, limit, cut=cut)
-        elif coding in _FOREIGN_CODINGS:
-            raise FinalFetchError("decode", f"The content coding {coding} was not asked for.")
-        # Anything else ("identity", "none", "utf-8") changes nothing, as in browsers.
-    return raw
-
-
-def _inflated(data: bytes, coding: str, limit: int, *, cut: bool) -> bytes:
-    # 47: gzip or zlib, whichever the header says; servers confuse them.
-    window = 47
-    if coding == "deflate" and not _is_zlib(data) and data[:2] != b"\x1f\x8b":
-        window = -15
-    parts: list[bytes] = []
-    room = limit + 1
-    while data:
-        unpacker = zlib.decompressobj(window)
-        try:
-            part = unpacker.decompress(data, room)
-        except zlib.error as error:
-            raise FinalFetchError("decode", f"The body is not valid {coding}: {error}.") from None
-        parts.append(part)
-        room -= len(part)
-        if room <= 0:
-            if cut:
-                break
-            raise _too_large(limit)
-        if not unpacker.eof:
-            if cut:
-                break
-            raise FinalFetchError("decode", f"The {coding} body ends too early.")
-        # A gzip file may have several members; whatever else follows is ignored.
-        data = unpacker.unused_data if unpacker.unused_data[:2] == b"\x1f\x8b" else b""
-    return b"".join(parts)[:limit]
-
-
-def _is_zlib(data: bytes) -> bool:
-    """Return whether data starts with a zlib header (RFC 1950); some servers send bare deflate instead."""
-    return len(data) >= 2 and data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
-
-
-def _too_large(limit: int) -> FinalFetchError:
-    return FinalFetchError("too_large", f"The body is larger than {limit} bytes.")
+    try:
+        return codings.decoded(header, raw, limit, cut=cut)
+    except codings.CutBodyError as error:
+        if answer.length_remaining is None and not answer.chunked:
+            # Only the end of the connection ended it (RFC 9112 section 6.3), so that is what came too early.
+            raise TransientFetchError("reset", f"The connection was dropped: {error.detail}") from None
+        raise
 
 
 def _fail(ref: PageRef, error: Exception, url: str) -> None:
@@ -383,4 +375,5 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _said(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())[:120].rstrip(".")
+    shown = "".join(char if char.isprintable() else "?" for char in " ".join(str(text).split())[:120])
+    return shown.rstrip(".")

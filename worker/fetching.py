@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawl import names
-from crawl.batches import Renewal, Report
-from crawl.frontier import BATCH_BUDGET_S
+from crawl import cookies, names, urls
+from crawl.batches import Refusal, Renewal, Report
+from crawl.errors import UnknownCrawlError
+from crawl.frontier import BATCH_BUDGET_S, HOST_REFUSAL_LIMIT
 from crawl.records import REASONS, Fetched, PageRef, to_json
-from worker import drain
+from worker import drain, validators
+from worker.cookies import Jar
 from worker.fetch import fetch, fetch_robots
 from worker.robots import product_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from crawl.batches import Started
     from crawl.records import CrawlOptions, FetchRequest
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 BATCH_BYTES = 8 * 1024 * 1024
 #: Failures that say something about the host rather than about the page.
 _HOST_FAILURES = frozenset({"dns", "connect"})
+#: Statuses by which a server asks to be left alone for a while (RFC 6585 section 4, RFC 9110 section 15.6.4).
+REFUSALS = frozenset({429, 503})
 
 
 class FetchedBatch(msgspec.Struct):
@@ -52,16 +58,21 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
     """Take a leased batch and make its requests; None when it is not to be had (a second delivery, a paused crawl)."""
     frontier = process.frontier(crawl)
     terms = process.terms(crawl)
-    started = frontier.start(lease, nonce=secrets.token_hex(8), worker=worker, options=terms.options)
+    # Before the call: an end that is taken for a little later than it was never shortens a host's delay.
     began = time.monotonic()
+    started = frontier.start(lease, nonce=secrets.token_hex(8), worker=worker, options=terms.options)
     if isinstance(started, str):
         return None
     terms = process.terms(crawl, started.crawl_id, started.revision)
     options = terms.options
+    if not options.delay_s:
+        # Only such crawls have batches of several requests.
+        process.notices.listen()
     held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s))
     try:
         asking = _Asking(process, crawl, terms, started, held, began)
         asking.run()
+        asking.keep_cookies()
         batch = Fetched(pool=process.pool.name, slot=slot, worker=worker, refs=asking.refs)
         kept = frontier.fetched(
             started,
@@ -89,17 +100,23 @@ class _Asking:
         self._process = process
         self._crawl = crawl
         self._options: CrawlOptions = terms.options
-        self._scope = terms.scope(frozenset())
+        self._scope = terms.scope
         self._started = started
         self._held = held
         self._began = began
-        self._hold_until_ms = 0
+        self._refusal: Refusal | None = None
+        self._dropped: PageRef | None = None
         self._bytes = 0
         self._token = product_token(self._options.user_agent)
         self._web: Web | None = None
-        #: Why nothing of the origin may be asked for, where there is no web server (`robots.denial_of`).
+        self._jar: Jar | None = None
+        #: Why nothing of the origin may be asked for, where its robots.txt could not be had (`robots.denial_of`).
         self._denial = ""
         self._allowed: Callable[[str], bool] = self._verdicts()
+        #: Headers of conditional requests, by position in the batch.
+        self._validators: dict[int, Mapping[str, str]] = {}
+        if self._options.recrawl is not None and started.kind == names.PAGE and not started.doom:
+            self._validators = self._read_validators(self._options.recrawl)
 
     def clock_ms(self) -> int:
         """Return Redis time: what `start` said, plus what has passed here since."""
@@ -115,6 +132,16 @@ class _Asking:
             return lambda _: verdict == "allow"
         return lambda url: rules.allowed(url, self._token)
 
+    def _read_validators(self, older: str) -> dict[int, Mapping[str, str]]:
+        """Return what the older crawl knows of these URLs; nothing where it is gone or read pages otherwise."""
+        try:
+            if not self._options.reads_as(self._process.terms(older).options):
+                return {}
+        except UnknownCrawlError:
+            return {}
+        lines = self._process.frontier(older).stored([request.url for request in self._started.requests])
+        return {index: validators.headers_of(line) for index, line in enumerate(lines) if line is not None}
+
     def run(self) -> None:
         """Ask for one URL after the other, until the batch, its time or its bytes are spent."""
         expected_s = self._started.expected_ms / 1000
@@ -127,102 +154,153 @@ class _Asking:
                 spent_s + max(expected_s, spent_s / asked) > BATCH_BUDGET_S or self._bytes > BATCH_BYTES
             ):
                 return
+            if asked and self._process.notices.heard(self._started.host, self._began):
+                return
             before = time.monotonic()
             ref = self._one(index, request)
             if ref.requested and not self._held.kept():
-                # Aborted, or answered too late: it says nothing about the page.
+                # Aborted, or answered too late: it says nothing about the page, but the host was asked.
                 self.bodies.pop(index, None)
+                self._dropped = ref
                 return
             self.refs.append(ref)
             if ref.requested:
                 asked += 1
                 spent_s += time.monotonic() - before
-                if self._holds(ref):
+                if self._refused(ref):
                     return
 
     def _one(self, index: int, request: FetchRequest) -> PageRef:
         doom = self._started.doom
         if doom:
-            reason = doom if doom in REASONS else "connect"
-            detail = (
-                f"{request.losses} workers ended while they worked on it"
-                if doom == "lost"
-                else "given up: the host could not be reached many times in a row"
-            )
-            return self._without_request(index, "failed", reason, detail)
-        if request.via == names.SEED and self._started.kind == names.PAGE:
-            refusal = self._scope.refusal(request.url, request.depth)
-            if refusal:
-                detail = f"the seed lies outside its own scope ({refusal})"
-                return self._without_request(index, "skipped", "scope", detail)
+            reason, status, detail = _fate(doom, request)
+            return self._without_request(index, "failed", reason, detail, status)
+        # A seed's own host is in scope by that; seeds of a stream are not even in the options.
+        of_seed = request.via == names.SEED and self._started.kind == names.PAGE
+        if of_seed and self._scope.pattern_refusal(request.url):
+            detail = f"the seed lies outside its own scope: {self._scope.explain_seed(request.url).why}"
+            return self._without_request(index, "skipped", "scope", detail)
         if not self._allowed(request.url):
             reason, _, why = self._denial.partition(" ")
-            if reason in REASONS:
+            if reason in REASONS and reason != "robots":
                 return self._without_request(index, "failed", reason, why)
             return self._without_request(
-                index, "skipped", "robots", f"{self._started.origin}/robots.txt disallows it"
+                index, "skipped", "robots", why or f"{self._started.origin}/robots.txt disallows it"
             )
         if self._web is None:
             self._web = self._process.web(self._options)
-        ask = fetch_robots if self._started.kind == names.ROBOTS else fetch
-        ref, body = ask(request, index, self._web, self._options, self.clock_ms, self._held.asking)
+            if self._options.cookies and self._started.kind == names.PAGE:
+                self._jar = Jar(cookies.load(self._process.client, self._crawl, self._domain()))
+        if self._started.kind == names.ROBOTS:
+            ref, body = fetch_robots(
+                request, index, self._web, self._options, self.clock_ms, self._held.asking
+            )
+        else:
+            extra = self._validators.get(index)
+            ref, body = fetch(
+                request, index, self._web, self._options, self.clock_ms, self._held.asking, extra, self._jar
+            )
+            if extra and ref.status == HTTPStatus.NOT_MODIFIED:
+                validators.accept(ref)
         if body is not None:
             self.bodies[index] = body
             self._bytes += len(body)
         return ref
 
-    def _without_request(self, index: int, outcome: str, reason: str, detail: str) -> PageRef:
+    def _domain(self) -> str:
+        return urls.domain_of(self._started.host)
+
+    def keep_cookies(self) -> None:
+        """Store what the answers changed, before the host is given to others."""
+        if self._jar is not None:
+            cookies.store(self._process.client, self._crawl, self._domain(), *self._jar.changes())
+
+    def _without_request(
+        self, index: int, outcome: str, reason: str, detail: str, status: int | None = None
+    ) -> PageRef:
         now = self.clock_ms()
         return PageRef(
             index=index,
             outcome=outcome,  # type: ignore[arg-type]
             reason=reason,
             detail=detail,
+            status=status,
             requested=False,
             started_ms=now,
             ended_ms=now,
         )
 
-    def _holds(self, ref: PageRef) -> bool:
-        """Whether the server asked for a pause (RFC 9110 section 10.2.3); it holds for everybody."""
-        if ref.status not in (429, 503) or ref.retry_after_s is None:
+    def _refused(self, ref: PageRef) -> bool:
+        """Whether the server refused (429, 503): it is left alone by everybody, so the batch ends here."""
+        if ref.status not in REFUSALS:
             return False
-        pause_s = min(ref.retry_after_s, self._options.max_hold_s)
-        self._hold_until_ms = max(self._hold_until_ms, ref.ended_ms + int(pause_s * 1000))
+        # A pause of nothing is no pause: the host gets the one that refusals without a word get.
+        asked_s = min(ref.retry_after_s or 0.0, self._options.max_hold_s)
+        self._refusal = Refusal(ref.status, ref.started_ms, math.ceil(asked_s * 1000))
         return True
 
     def report(self) -> Report:
         """Return what these requests say of their host."""
-        made = [ref for ref in self.refs if ref.requested and ref.reason != "address"]
+        made = [ref for ref in self.refs if _was_made(ref)]
         answered = [ref for ref in made if ref.reason not in _HOST_FAILURES]
+        good = [ref for ref in answered if ref.status is not None and ref.status not in REFUSALS]
         total_ms = sum(ref.ended_ms - ref.started_ms for ref in made)
+        asked = [*made, self._dropped] if self._dropped is not None else made
         return Report(
-            ended_ms=max((ref.ended_ms for ref in made), default=self.clock_ms()),
-            requests=len(made),
+            ended_ms=max((ref.ended_ms for ref in asked), default=self.clock_ms()),
+            requests=len(asked),
             mean_ms=total_ms / len(made) if made else None,
-            hold_until_ms=self._hold_until_ms,
             answered=bool(answered),
             fails=len(made) - len(answered),
             fail_reason=next((ref.reason or "" for ref in made if ref.reason in _HOST_FAILURES), ""),
+            good_ms=good[-1].started_ms if good else None,
+            refusal=self._refusal,
         )
 
     def attempts(self, worker: str) -> bytes | None:
         """Return every request made, for the attempts stream."""
-        requests = self._started.requests
+        started = self._started
+        asked = [ref for ref in self.refs if ref.requested]
         rows = [
             (
-                requests[ref.index].url,
-                self._started.host,
-                self._started.kind,
+                started.requests[ref.index].url,
+                started.host,
+                started.kind,
                 ref.started_ms,
                 ref.ended_ms,
-                int(self._started.delay_ms),
+                int(started.delay_ms),
                 worker,
-                ref.reason or ref.outcome
-                if ref.status is None
-                else f"{ref.reason or ref.outcome} {ref.status}",
+                _result(ref) if ref is not self._dropped else "aborted",
+                started.cap,
             )
-            for ref in self.refs
-            if ref.requested
+            for ref in ([*asked, self._dropped] if self._dropped is not None else asked)
         ]
         return to_json(rows) if rows else None
+
+
+def _fate(doom: str, request: FetchRequest) -> tuple[str, int | None, str]:
+    """Return reason, status and sentence for a URL that is given up without a request."""
+    reason, _, status = doom.partition(" ")
+    if reason == "lost":
+        return reason, None, f"{request.losses} workers ended while they worked on it"
+    if reason == "http" and status:
+        return (
+            reason,
+            int(status),
+            f"not asked for: its host answered {status} {HOST_REFUSAL_LIMIT} times in a row",
+        )
+    return (
+        reason if reason in REASONS else "connect",
+        None,
+        "given up: the host could not be reached many times in a row",
+    )
+
+
+def _was_made(ref: PageRef) -> bool:
+    """Whether a request went out to the host."""
+    return ref.requested and ref.reason != "address"
+
+
+def _result(ref: PageRef) -> str:
+    what = ref.reason or ref.outcome
+    return what if ref.status is None else f"{what} {ref.status}"

@@ -7,6 +7,7 @@ because `ipaddress.is_global` differs between Python releases and calls NAT64 gl
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -196,6 +197,24 @@ class Guard:
             message = f"The address {refused} of {host} is not a public one and not allowed."
             raise FinalFetchError("address", message)
         return permitted
+
+    def judge(self, host: str, port: int, timeout: float) -> None:
+        """Raise FinalFetchError `address` for a target that is not permitted, as far as it can be told here.
+
+        For a target that a proxy will connect to: a name that does not resolve here is left to the proxy.
+        """
+        with contextlib.suppress(TransientFetchError):
+            self.addresses(host, port, timeout)
+
+    def trusted(self, host: str, port: int, timeout: float) -> list[Target]:
+        """Return the addresses of a host the operator chose, unjudged: the proxy's own.
+
+        Raises TransientFetchError `dns` or `timeout`.
+        """
+        literal = _literal(host)
+        if literal is not None:
+            return [_target(literal, host, port)]
+        return self._names.targets(host, port, timeout)
 
     def permits(self, address: str) -> bool:
         """Return whether a numeric address may be connected to."""

@@ -7,21 +7,24 @@ import random
 import secrets
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from crawl import names, urls
-from crawl.batches import Renewal, Result, RobotsAnswer
+from crawl.batches import Renewal, Result
 from crawl.errors import FetchError, UnknownCrawlError
 from crawl.records import FetchRequest, PageRecord, to_json
+from worker import validators
 from worker.admission import Admission
-from worker.robots import Rules, denial_of, product_token, verdict_of
+from worker.parse import Document, directives
+from worker.robots import answer_of, product_token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from crawl.batches import Loaded
+    from crawl.batches import Loaded, RobotsAnswer
     from crawl.records import PageRef
     from worker.process import Process, Terms
 
@@ -31,13 +34,6 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST_S = 1.0
 #: Longest pause before another attempt.
 BACKOFF_MOST_S = 300.0
-#: How long an answer about robots.txt counts (RFC 9309 section 2.4 allows a day), and a refusal for want of one.
-ROBOTS_FRESH_S = 24 * 3600
-ROBOTS_DENY_S = 3600
-#: The same where there was no web server to ask: a name, an address list or a server is soon put right.
-NO_SERVER_S = 5
-#: Longest Crawl-delay that is obeyed as asked.
-CRAWL_DELAY_MOST_S = 60.0
 
 
 def parse_batch(
@@ -84,6 +80,7 @@ def parse_batch(
         process.renewer.drop(held)
     if not closed:
         return 0
+    terms.sites.update(work.sites)
     if not capped:
         terms.remember(work.admission.new.fingerprints)
     return len(work.results) + len(work.retries)
@@ -104,11 +101,16 @@ class _Parsing:
         options = terms.options
         self.results: list[Result] = []
         self.retries: list[tuple[FetchRequest, int]] = []
-        self.admission = Admission(terms, loaded)
+        frontier = process.frontier(crawl)
+        scope = terms.scope_of(frontier, loaded.scope_count)
+        self.sites: list[str] = []
+        self.admission = Admission(terms, loaded, scope, frontier.listed_sitemaps)
         self.robots: RobotsAnswer | None = None
         self._process = process
         self._crawl = crawl
         self._options = options
+        self._reading = terms.reading
+        self._sites = terms.sites
         self._loaded = loaded
         self._bodies = bodies
         self._worker, self._slot = place
@@ -119,14 +121,42 @@ class _Parsing:
 
     def run(self) -> None:
         """Turn every reference into a record, a retry, or an answer about robots.txt."""
+        older = self._older_records()
         for ref in self._loaded.fetched.refs:
             request = self._loaded.requests[ref.index]
-            if request.kind == names.ROBOTS:
-                self.robots = self._robots_answer(ref)
+            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
+                self._unchanged(request, ref, validators.stored(older.get(request.url)))
+            elif request.kind == names.ROBOTS:
+                self.robots = self._robots_answer(request, ref)
             elif ref.transient and request.attempts + 1 < self._options.max_attempts:
                 self.retries.append(self._retry(request, ref))
             else:
                 self._record(request, ref)
+
+    def _older_records(self) -> dict[str, bytes | None]:
+        """Return what the older crawl has stored of the pages that have not changed since, by URL."""
+        if self._options.recrawl is None:
+            return {}
+        pages = [
+            self._loaded.requests[ref.index].url
+            for ref in self._loaded.fetched.refs
+            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok"
+        ]
+        return dict(zip(pages, self._process.frontier(self._options.recrawl).stored(pages), strict=True))
+
+    def _unchanged(self, request: FetchRequest, ref: PageRef, older: PageRecord | None) -> None:
+        """Record a page that has not changed with what was stored of it, and admit its links as if it had been read."""
+        if older is None and request.attempts + 1 < self._options.max_attempts:
+            # Deleted or trimmed since the request was made: the next one will be unconditional.
+            self.retries.append(self._retry(request, ref))
+            return
+        record = self._plain_record(request, ref)
+        if older is None:
+            self._fail(record, "error", "unchanged, but what was known of it is gone from the older crawl")
+        else:
+            validators.restore(record, older)
+            self.admission.links(request, Document(links=older.links, kind=older.kind, robots=older.robots))
+        self._close(request, record)
 
     def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
         if asked_s is not None:
@@ -139,26 +169,14 @@ class _Parsing:
         again = msgspec.structs.replace(request, attempts=request.attempts + 1)
         return again, self._now_ms() + self._pause_ms(request.attempts, ref.retry_after_s)
 
-    def _robots_answer(self, ref: PageRef) -> RobotsAnswer:
+    def _robots_answer(self, request: FetchRequest, ref: PageRef) -> RobotsAnswer:
         origin = self._loaded.origin
+        retry_ms = None
         if ref.transient:
             tried = self._process.frontier(self._crawl).robots_attempts(origin)
             if tried + 1 < self._options.max_attempts:
-                return RobotsAnswer(origin=origin, retry_ms=self._pause_ms(tried, ref.retry_after_s))
-        body = self._bodies.get(ref.index, b"")
-        verdict = verdict_of(ref, body)
-        delay_s = 0.0
-        if verdict == "rules":
-            delay_s = Rules.from_text(body).crawl_delay(product_token(self._options.user_agent)) or 0.0
-        denial = denial_of(ref)
-        fresh_s = ROBOTS_FRESH_S if verdict != "deny" else NO_SERVER_S if denial else ROBOTS_DENY_S
-        return RobotsAnswer(
-            origin=origin,
-            verdict=verdict,
-            body=body.decode("utf-8", "replace") if verdict == "rules" else denial,
-            fresh_ms=fresh_s * 1000,
-            delay_ms=int(min(delay_s, CRAWL_DELAY_MOST_S) * 1000),
-        )
+                retry_ms = self._pause_ms(tried, ref.retry_after_s)
+        return answer_of(origin, request, ref, self._bodies.get(ref.index), self._options, retry_ms)
 
     def _record(self, request: FetchRequest, ref: PageRef) -> None:
         record = self._plain_record(request, ref)
@@ -166,10 +184,29 @@ class _Parsing:
             self._redirect(request, ref, record)
         elif ref.outcome == "ok":
             self._read(request, ref, record)
+        self._close(request, record)
+
+    def _close(self, request: FetchRequest, record: PageRecord) -> None:
+        """Put the record with what the batch came to."""
+        if self._options.sitemaps and request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
+            self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
         self.results.append(
             Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
         )
+
+    def _site(self, request: FetchRequest) -> None:
+        """Offer the sitemaps of a seed's origin, and of one it redirected to, once per process.
+
+        Here and not with the answer to robots.txt: another crawl may have had that answer.
+        """
+        origin = urls.origin_of(request.url)
+        if origin in self._sites or origin in self.sites:
+            return
+        declared = self._process.sitemaps(self._crawl, self._options, origin)
+        if declared is not None:
+            self.admission.site(request, declared)
+        self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
         fetched = self._loaded.fetched
@@ -202,7 +239,13 @@ class _Parsing:
             parse_worker=self._worker,
             parse_slot=self._slot,
             lease=self._loaded.lease,
+            robots=self._directives((), ref.robots_tag),
         )
+
+    def _directives(self, metas: Sequence[tuple[str, str]], header: str | None) -> list[str]:
+        if not metas and header is None:
+            return []
+        return directives.applying(metas, header, product_token(self._options.user_agent))
 
     def _fail(self, record: PageRecord, reason: str, detail: str) -> None:
         record.outcome = "failed"
@@ -213,9 +256,20 @@ class _Parsing:
         """Admit a redirect's target like a link, at the same depth; every hop is judged on its own."""
         location = ref.location or ""
         target = urls.join(request.url, location)
-        if target is None:
-            self._fail(record, "scheme", f"redirects to '{location[:200]}', which is no http or https URL")
+        if target is None and len(location) > urls.MAX_URL_LENGTH:
+            self._fail(
+                record,
+                "redirects",
+                f"redirects to a URL of {len(location)} characters; at most {urls.MAX_URL_LENGTH} are taken",
+            )
             return
+        if target is None:
+            shown = urls.without_userinfo(location)[:200]
+            shown = "".join(char if char.isprintable() else "?" for char in shown)
+            self._fail(record, "scheme", f"redirects to '{shown}', which is no http or https URL")
+            return
+        if self._options.drop_query:
+            target = urls.drop_query(target, self._options.drop_query)
         record.redirect_to = target
         if target == request.url:
             self._fail(record, "redirects", "redirects to itself")
@@ -236,7 +290,13 @@ class _Parsing:
             return
         try:
             document = self._process.parse(
-                request.url, body, ref.content_type, ref.charset, self._options.max_links
+                request.url,
+                body,
+                ref.content_type,
+                ref.charset,
+                self._options.max_links,
+                reading=self._reading,
+                sitemap=request.via == names.SITEMAP,
             )
         except FetchError as error:
             self._fail(record, error.reason, error.detail)
@@ -245,6 +305,12 @@ class _Parsing:
             log.exception("parsing %s", request.url)
             self._fail(record, "parse", f"{type(error).__name__}: {error}")
             return
+        if ref.refresh is not None and (target := urls.join(request.url, ref.refresh)):
+            # A link like that of <meta http-equiv=refresh>.
+            links = list(dict.fromkeys([*document.links, target]))
+            document = msgspec.structs.replace(document, links=links)
+        if self._options.drop_query:
+            document = document.without_parameters(self._options.drop_query)
         record.charset = document.charset
         record.title = document.title
         record.description = document.description
@@ -252,7 +318,14 @@ class _Parsing:
         record.lang = document.lang
         record.text_length = document.text_length
         record.links = document.links
-        self.admission.links(request, document)
+        record.kind = document.kind
+        record.open_graph = document.open_graph
+        record.json_ld = document.json_ld
+        record.text = document.text
+        record.data = document.data
+        record.robots = self._directives(document.robots_meta, ref.robots_tag)
+        follow = self._options.robots != "obey" or not directives.forbid_links(record.robots)
+        self.admission.links(request, document, follow=follow)
         record.parse_ms = round((time.perf_counter() - began) * 1000, 3)
 
 

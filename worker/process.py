@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from crawl import connection, settings, urls
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
-from worker import pools
+from worker import pools, sitemaps
 from worker.guard import Guard
 from worker.leases import Renewer
-from worker.parse import Document, parse
+from worker.notices import Notices
+from worker.parse import Document, Reading, parse
+from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
 
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 KNOWN_LIMIT = 500_000
 #: Seconds a renewal waits for Redis: it must know of an outage before the leases end.
 RENEWAL_PATIENCE_S = 3.0
-#: Parsed robots.txt files one process keeps.
+#: Parsed robots.txt files one process keeps, and characters of them; parsed, they take several times that.
 RULES_LIMIT = 2000
+RULES_CHARS = 16 * 1024 * 1024
 
 
 class Terms:
@@ -42,13 +45,24 @@ class Terms:
         self.crawl_id = crawl_id
         self.revision = revision
         self.known: set[int] = set()
-        self._scopes: dict[frozenset[str], urls.Scope] = {}
+        self.reading = Reading(main_text=options.main_text, max_bytes=options.max_body_bytes)
+        #: The scope as far as this process knows it; enough for judging seeds.
+        self.scope = urls.Scope(options)
+        self._widened = 0
+        #: Origins of seeds whose sitemaps this process has offered.
+        self.sites: set[str] = set()
 
-    def scope(self, extra_seeds: frozenset[str]) -> urls.Scope:
-        """Return the crawl's scope, widened by what its seeds redirected to."""
-        if extra_seeds not in self._scopes:
-            self._scopes = {extra_seeds: urls.Scope(self.options, extra_seeds)}
-        return self._scopes[extra_seeds]
+    def scope_of(self, frontier: Frontier, count: int) -> urls.Scope:
+        """Return the crawl's scope, widened by the first `count` entries at least; reads those not known yet.
+
+        Without a lock, which must not be held across a wait: two slots may read the same entries, which harms nobody.
+        """
+        known = self._widened
+        if known < count:
+            entries = frontier.scope_seeds(known, count - known)
+            self.scope.widen(entries)
+            self._widened = max(self._widened, known + len(entries))
+        return self.scope
 
     def remember(self, fingerprints: set[int]) -> None:
         """Note URLs that Redis has seen for certain."""
@@ -61,7 +75,7 @@ class Process:
     """One worker process."""
 
     #: What reads a page; the lab's workers put one in its place that costs more.
-    parse: Callable[[str, bytes, str | None, str | None, int], Document] = staticmethod(parse)
+    parse: Callable[..., Document] = staticmethod(parse)
 
     def __init__(self) -> None:
         self.settings = settings.load()
@@ -73,12 +87,15 @@ class Process:
             raise UnavailableError(message)
         self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
+        self.notices = Notices(connection.connect(url, connections=1))
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}
         self._frontiers: dict[str, Frontier] = {}
         self._rules: OrderedDict[tuple[str, str], tuple[str, Rules | None, str]] = OrderedDict()
+        self._rules_chars = 0
         self._webs: dict[tuple[tuple[str, ...], tuple[str, ...]], Web] = {}
         self._guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = {}
+        self._proxy = Proxy.from_url(self.settings.proxy) if self.settings.proxy else None
         self._own = threading.local()
         self._lock = threading.Lock()
 
@@ -116,13 +133,33 @@ class Process:
                 return "allow", None, ""
             stored_version, verdict, body = answer
             if verdict == "rules":
-                known = (verdict, Rules.from_text(body), "")
+                known = (verdict, Rules.from_kept(body), "")
             else:
                 known = (verdict, None, body.decode("utf-8", "replace"))
-            self._rules[origin, stored_version] = known
-            while len(self._rules) > RULES_LIMIT:
-                self._rules.popitem(last=False)
+            self._keep_rules((origin, stored_version), known)
         return known
+
+    def _keep_rules(self, key: tuple[str, str], known: tuple[str, Rules | None, str]) -> None:
+        with self._lock:
+            if key not in self._rules:
+                self._rules_chars += _chars(known[1])
+            self._rules[key] = known
+            while len(self._rules) > RULES_LIMIT or (
+                self._rules_chars > RULES_CHARS and len(self._rules) > 1
+            ):
+                _, (_, dropped, _) = self._rules.popitem(last=False)
+                self._rules_chars -= _chars(dropped)
+
+    def sitemaps(self, crawl: str, options: CrawlOptions, origin: str) -> list[str] | None:
+        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
+        frontier = self.frontier(crawl)
+        answer = frontier.robots(origin) if options.robots == "obey" else None
+        if answer is None:
+            return []
+        _, verdict, _ = answer
+        if verdict != "rules":
+            return None if verdict == "deny" else []
+        return sitemaps.declared(origin, frontier.robots_sitemaps(origin))
 
     def web(self, options: CrawlOptions) -> Web:
         """Return the HTTP session of this slot's owner (process or thread, as the pool table says)."""
@@ -136,7 +173,7 @@ class Process:
             self._own.webs = webs
         web = webs.get((allow, resolve))
         if web is None:
-            web = webs[allow, resolve] = Web(self._guard(allow, resolve), slots)
+            web = webs[allow, resolve] = Web(self._guard(allow, resolve), slots, proxy=self._proxy)
         return web
 
     def _guard(self, allow: tuple[str, ...], resolve: tuple[str, ...]) -> Guard:
@@ -145,6 +182,10 @@ class Process:
             if guard is None:
                 guard = self._guards[allow, resolve] = Guard(allow, resolve)
             return guard
+
+
+def _chars(rules: Rules | None) -> int:
+    return len(rules.text) if rules else 0
 
 
 def _child_offset() -> int:

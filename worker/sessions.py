@@ -1,8 +1,8 @@
 """HTTP sessions: requests' adapter over urllib3 pools whose connections obey the guard and a deadline.
 
 A `Web` belongs to one worker process and is shared by its slots; threads and greenlets take connections from its
-pools. No cookies, no redirects, no retries, nothing from the environment. The requests of a batch go one after the
-other to one host, so they share a kept-alive connection.
+pools. No cookies, no redirects, no retries; nothing from the environment but certificates, and a proxy only when given
+one. The requests of a batch go one after the other to one host, so they share a kept-alive connection.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ if TYPE_CHECKING:
     import requests
     from urllib3.response import HTTPResponse
 
-    from worker.guard import Guard
+    from worker.guard import Guard, Target
+    from worker.proxy import Proxy
 
 #: Most hosts with idle connections per slot.
 HOSTS_PER_SLOT = 8
+
+#: Longest wait for our own DNS to tell what a proxy's target is, in seconds.
+JUDGE_S = 2.0
 
 _NEVER = Retry(False, redirect=False)
 
@@ -80,6 +84,8 @@ class _Guarded:
     """What both connection classes share; the pool sets `guard` and `limits` before each request."""
 
     guard: Guard
+    #: urllib3's own `proxy` would make it do what `worker.proxy` does, without the deadline.
+    through: Proxy | None
     limits: Limits
     response_class: Any = Answer
     host: str
@@ -87,13 +93,13 @@ class _Guarded:
     sock: Any
 
     def _new_conn(self) -> PlainSocket:
-        """Connect to the first permitted address that answers.
+        """Connect to the first permitted address that answers, or to the proxy.
 
         Raises FetchError `address`, `dns`, `connect`, `timeout`.
         """
         limits = self.limits
         end = min(monotonic() + limits.connect_s, limits.deadline)
-        targets = self.guard.addresses(self.host, self.port, max(end - monotonic(), 0.001))
+        targets = self._targets(end)
         failure: OSError | None = None
         for index, (family, address) in enumerate(targets):
             # An address that never answers leaves time for the next.
@@ -108,14 +114,25 @@ class _Guarded:
                 sock.arm(limits.deadline, limits.read_s)
                 limits.use(sock)
                 return sock
+        place = f"{self.host}:{self.port}" if self.through is None else f"the proxy {self.through.name}"
         if failure is None or isinstance(failure, TimeoutError):
+            place = place if self.through else self.host
             raise TransientFetchError(
-                "timeout", f"No connection to {self.host} within the time allowed."
+                "timeout", f"No connection to {place} within the time allowed."
             ) from failure
         cause = failure.strerror or str(failure)
-        raise TransientFetchError(
-            "connect", f"No connection to {self.host}:{self.port}: {cause.lower()}."
-        ) from failure
+        raise TransientFetchError("connect", f"No connection to {place}: {cause.lower()}.") from failure
+
+    def _targets(self, end: float) -> list[Target]:
+        left = max(end - monotonic(), 0.001)
+        if self.through is None:
+            return self.guard.addresses(self.host, self.port, left)
+        # Where names are resolved by the proxy only, ours may answer late or never.
+        self.guard.judge(self.host, self.port, min(left, JUDGE_S))
+        try:
+            return self.guard.trusted(self.through.host, self.through.port, max(end - monotonic(), 0.001))
+        except TransientFetchError as error:
+            raise TransientFetchError("connect", f"No connection to the proxy: {error.detail}") from None
 
 
 def _connected(family: int, address: tuple[Any, ...], timeout: float) -> PlainSocket:
@@ -143,6 +160,8 @@ class SecureConnection(_Guarded, HTTPSConnection):
         """Connect and shake hands; raises FetchError, `tls` for what is wrong with the certificate or protocol."""
         plain = self._new_conn()
         try:
+            if self.through is not None:
+                self.through.tunnel(plain, self.host.strip("[]"), self.port, self.limits)
             secure: Any = self.tls.wrap_socket(
                 plain, server_hostname=self.host, do_handshake_on_connect=False
             )
@@ -183,11 +202,13 @@ class _Pool(HTTPConnectionPool):
 
     ConnectionCls: Any = PlainConnection
     guard: Guard
+    through: Proxy | None
     tls: ssl.SSLContext
 
     def _new_conn(self) -> Any:
         connection: Any = super()._new_conn()
         connection.guard = self.guard
+        connection.through = self.through
         connection.tls = self.tls
         return connection
 
@@ -218,10 +239,11 @@ class _SecurePool(_Pool, HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter with our pools, found by origin, and without what a crawler never uses (proxies, cookies)."""
+    """requests' adapter with our pools, found by origin, and without what a crawler never uses (cookies, redirects)."""
 
-    def __init__(self, guard: Guard, slots: int, hosts: int) -> None:
+    def __init__(self, guard: Guard, slots: int, hosts: int, proxy: Proxy | None) -> None:
         self._guard = guard
+        self._proxy = proxy
         self._tls = _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._slots = slots
         self._pools: RecentlyUsedContainer[str, _Pool] = RecentlyUsedContainer(
@@ -240,8 +262,12 @@ class _Adapter(HTTPAdapter):
         if not colon or port.endswith("]"):
             host, port = authority, ""
         kind = _SecurePool if scheme == "https" else _Pool
-        pool = kind(host, int(port) if port else None, maxsize=self._slots, block=False)
+        # A port is always given: http.client would read one out of an IPv6 address.
+        pool = kind(
+            host, int(port) if port else kind.ConnectionCls.default_port, maxsize=self._slots, block=False
+        )
         pool.guard = self._guard
+        pool.through = self._proxy
         pool.tls = self._tls
         self._pools[origin] = pool
         return pool
@@ -249,11 +275,17 @@ class _Adapter(HTTPAdapter):
     def ask(self, url: str, headers: Mapping[str, str], limits: Limits) -> HTTPResponse:
         """Send a GET and return urllib3's answer, its body unread."""
         cut = url.find("/", 8)
+        target = url[cut:]
+        if self._proxy is not None and url.startswith("http:"):
+            # The absolute form (RFC 9112 section 3.2.2); an https target's tunnel has its own login.
+            target = url
+            if self._proxy.authorization:
+                headers = {**headers, "Proxy-Authorization": self._proxy.authorization}
         while True:
             try:
                 answer = self._pool(url, cut).urlopen(
                     "GET",
-                    url[cut:],
+                    target,
                     headers=headers,
                     retries=_NEVER,
                     redirect=False,
@@ -265,6 +297,10 @@ class _Adapter(HTTPAdapter):
             except ClosedPoolError:
                 # Another slot pushed the pool out of the container between our look and our use.
                 continue
+            if self._proxy is not None and answer.status == 407:
+                answer.close()
+                answer.release_conn()
+                raise self._proxy.refusal(407)
             return answer  # type: ignore[return-value]
 
     def close(self) -> None:
@@ -293,14 +329,15 @@ def _tls_context(file: str | None, directory: str | None) -> ssl.SSLContext:
 class Web:
     """One HTTP session for all slots of a process.
 
-    `slots` is how many requests may run at once, `hosts` how many hosts keep idle connections.
+    `slots` is how many requests may run at once, `hosts` how many hosts keep idle connections. With a `proxy` every
+    request goes there.
     """
 
-    def __init__(self, guard: Guard, slots: int, hosts: int = 64) -> None:
+    def __init__(self, guard: Guard, slots: int, hosts: int = 64, proxy: Proxy | None = None) -> None:
         self.guard = guard
         # At least one host per slot, or slots would push each other's connections out; but a session of one slot
         # (threads) keeps only a few, since there are as many sessions and file descriptors are scarce.
-        self._adapter = _Adapter(guard, slots, min(max(hosts, slots), HOSTS_PER_SLOT * slots))
+        self._adapter = _Adapter(guard, slots, min(max(hosts, slots), HOSTS_PER_SLOT * slots), proxy)
 
     def get(self, url: str, headers: Mapping[str, str], limits: Limits) -> HTTPResponse:
         """Ask for a canonical URL; return urllib3's answer with its body unread and undecoded.

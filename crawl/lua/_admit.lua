@@ -1,5 +1,13 @@
 -- Shared by `add`, `complete` and `release`.
 
+-- Widen the scope: entries are only ever appended, each with its place as score, so that a worker reads what it lacks.
+local function widen(entries)
+  local place = call('ZCARD', SCOPE_SEEDS)
+  for _, entry in ipairs(entries) do
+    if call('ZADD', SCOPE_SEEDS, 'NX', place, entry) == 1 then place = place + 1 end
+  end
+end
+
 -- The reason for which URLs of a pattern, or of a host, are parked.
 local function word_of(name)
   return (string.find(name, '{repeat}$') or string.find(name, '{deep}$')) and 'trap' or 'budget'

@@ -1,7 +1,7 @@
 -- Shared frame, put before every verb by the loader. Every verb gets the same keys and prefixes:
 --   KEYS   1 crawl hash · 2 queues set · 3 delayed zset · 4 suspects list · 5 leases zset · 6 levels hash
 --          7 counts hash · 8 records hash · 9 results stream · 10 wake list · 11 attempts stream
---          12 scope seeds set · 13 hosts set
+--          12 scope seeds zset · 13 hosts set
 --   ARGV   1 queue: · 2 due: · 3 lease: · 4 seen: · 5 bodies: · 6 host: · 7 host-out: · 8 host-queues: · 9 robots:
 --          10 the crawl's name · 11 a MessagePack map with the verb's own arguments
 -- All times are milliseconds of this server. A waiting request is one line; see crawl/records.py:encode_entry.
@@ -18,6 +18,8 @@ local clock = call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- A host nobody asked for a day is forgotten.
 local HOST_TTL = 86400000
+-- The adaptive delay is never longer than a minute.
+local ADAPTIVE_MOST = 60000
 
 local function host_of(origin)
   return string.match(origin, '^%a+://(%[.-%])') or string.match(origin, '^%a+://([^:/]+)')
@@ -74,51 +76,102 @@ local function wake()
   end
 end
 
--- The longest of robots' delays (one per origin) and of every active crawl's own; `own` is this crawl's.
-local function delay_of(host, own)
-  local delay = own or 0
-  local fields = call('HGETALL', HOST_ .. host)
-  local values = {}
-  for i = 1, #fields, 2 do
-    local field, value = fields[i], tonumber(fields[i + 1])
-    values[field] = value or fields[i + 1]
-    if string.sub(field, 1, 6) == 'delay ' or string.sub(field, 1, 13) == 'robots_delay ' then
-      if value and value > delay then delay = value end
-    end
-  end
-  return delay, values
+-- What a host's hash says.
+local function fields_of(host)
+  local flat, fields = call('HGETALL', HOST_ .. host), {}
+  for i = 1, #flat, 2 do fields[flat[i]] = tonumber(flat[i + 1]) or flat[i + 1] end
+  return fields
 end
 
--- How many batches are outstanding at a host. One whose time is over without a report may have been asking until
--- then, so the host is due a delay later; `fields` (of delay_of) is kept true.
-local function outstanding(host, delay, fields)
+-- The delay and the cap of a host. The delay is the longest of robots' (one per origin), of every active crawl's own,
+-- and of the adaptive one: the largest multiple of its mean response time that an active crawl asks for. The cap is the
+-- smallest of the active crawls'; where there is a delay, and after a refusal until the next good answer, it is 1, and
+-- requests travel alone (the third value).
+-- `own` is a delay that counts in any case.
+local function judge(fields, own)
+  local delay, multiple, cap = own or 0, 0, nil
+  for field, value in pairs(fields) do
+    local space = string.find(field, ' ', 1, true)
+    if space and type(value) == 'number' then
+      local word = string.sub(field, 1, space - 1)
+      if word == 'delay' or word == 'robots_delay' then
+        if value > delay then delay = value end
+      elseif word == 'cap' then
+        if not cap or value < cap then cap = value end
+      elseif word == 'adaptive' then
+        if value > multiple then multiple = value end
+      end
+    end
+  end
+  if multiple > 0 then
+    -- Before its first answer a host counts as one with a delay.
+    local adaptive = math.max(1, math.min(ADAPTIVE_MOST, math.ceil(multiple * (fields.expected_ms or 0))))
+    if adaptive > delay then delay = adaptive end
+  end
+  local alone = delay > 0 or fields.refused ~= nil
+  return delay, alone and 1 or cap or 1, alone
+end
+
+local function delay_of(host, own)
+  local fields = fields_of(host)
+  local delay, cap, alone = judge(fields, own)
+  return delay, fields, cap, alone
+end
+
+-- When a host may be asked again: its delay after the end of the last request, and not while it is held. Computed when
+-- somebody wants to ask and never stored, so that a delay which is known only later counts from that same end.
+local function due_of(delay, fields)
+  local due = fields.hold or 0
+  if delay > 0 and fields.ended and fields.ended + delay > due then due = fields.ended + delay end
+  return due
+end
+
+-- Note when a request to a host ended, as far as is known; `fields` is kept true.
+local function ended_at(host, at, fields)
+  if at > (fields.ended or 0) then
+    fields.ended = at
+    call('HSET', HOST_ .. host, 'ended', string.format('%d', at))
+    call('PEXPIRE', HOST_ .. host, HOST_TTL)
+  end
+end
+
+-- How many batches are outstanding at a host. One whose time is over without a report may have been asking until then.
+local function outstanding(host, fields)
   local out = OUT_ .. host
   local stale = call('ZREVRANGEBYSCORE', out, NOW, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if stale[2] then
     call('ZREMRANGEBYSCORE', out, '-inf', NOW)
-    local due = tonumber(stale[2]) + delay
-    if due > (fields.due or 0) then
-      fields.due = due
-      call('HSET', HOST_ .. host, 'due', string.format('%d', due))
-      call('PEXPIRE', HOST_ .. host, HOST_TTL)
-    end
+    ended_at(host, tonumber(stale[2]), fields)
   end
   return call('ZCARD', out)
 end
 
--- Whether a batch nobody has begun has lost its place at the host: its mark ran out while it waited in the broker, and
--- by now the host is full or not due. A doomed batch asks nobody and needs no place.
-local function lost_place(key, host, own_delay, doom, host_concurrency)
-  if doom and doom ~= '' then return false end
-  local delay, fields = delay_of(host, tonumber(own_delay))
-  if (fields.hold or 0) > NOW then return true end
-  local mark = call('ZSCORE', OUT_ .. host, key)
-  if mark then
-    if tonumber(mark) > NOW then return false end
+-- Whether a batch nobody has begun has lost its place at the host: its mark ran out while it waited in the broker and the
+-- host is full by now, the host is held or not due, or a delay has come up and others have begun before. A doomed batch
+-- asks nobody and needs no place. Returns lost, delay, cap, whether requests to the host travel alone.
+local function lost_place(key, host, own_delay, doom)
+  if doom and doom ~= '' then return false, tonumber(own_delay), 1, false end
+  local delay, fields, cap, alone = delay_of(host, tonumber(own_delay))
+  local mark = tonumber(call('ZSCORE', OUT_ .. host, key) or nil)
+  if mark and mark <= NOW then
+    -- Nothing was asked under it, so it must not count as the end of a request.
     call('ZREM', OUT_ .. host, key)
+    mark = nil
   end
-  local cap = delay > 0 and 1 or host_concurrency
-  return outstanding(host, delay, fields) >= cap or (fields.due or 0) > NOW
+  local there = outstanding(host, fields)
+  if due_of(delay, fields) > NOW then return true, delay, cap end
+  if not mark then return there >= cap, delay, cap, alone end
+  if there <= cap then return false, delay, cap, alone end
+  local begun = 0
+  for _, other in ipairs(call('ZRANGE', OUT_ .. host, 0, -1)) do
+    if other ~= key and call('HGET', other, 'state') == 'fetching' then begun = begun + 1 end
+  end
+  return begun >= cap, delay, cap, alone
+end
+
+-- Tell the workers to end their batches at this host with the request they are at.
+local function tell(channel, host)
+  if call('ZCARD', OUT_ .. host) > 0 then call('PUBLISH', channel, host) end
 end
 
 local function close_lease(key, host)

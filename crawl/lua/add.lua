@@ -3,6 +3,7 @@
 --    limits (see _admit.lua), or without a lease host_pages (key): seeds are never parked, but count for their host
 -- Returns {admitted, capped, status}. A repeated call admits nothing twice (admitted 0).
 if A.lease and call('EXISTS', LEASE_ .. A.lease) == 0 then return {0, 0, 'gone'} end
+if A.scope_seeds then widen(A.scope_seeds) end
 local limits = A.limits
 local per_host = A.host_pages and call('HGET', CRAWL, 'per_host')
 if per_host then limits = {free = true, host_pages = A.host_pages, per_host = per_host} end

@@ -1,10 +1,10 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
 -- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
 --    groups, max_pages and limits (see _admit.lua), scope_seeds, refused (reason -> count),
---    robots ({origin, verdict, body, fresh_ms, delay_ms} or {origin, retry_at} or nil)
+--    robots (see crawl/batches.py:RobotsAnswer; or nil), channel
 -- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
 local key = LEASE_ .. A.lease
-local held = call('HMGET', key, 'state', 'host')
+local held = call('HMGET', key, 'state', 'host', 'queue', 'level')
 if held[1] ~= 'fetched' then return {'gone', 0, 0} end
 close_lease(key, held[2])
 
@@ -20,34 +20,48 @@ end
 for _, retry in ipairs(A.retries) do
   call('ZADD', DELAYED, retry[4], retry[1] .. ' ' .. retry[3])
 end
-for _, seed in ipairs(A.scope_seeds or {}) do call('SADD', SCOPE_SEEDS, seed) end
+if A.scope_seeds then widen(A.scope_seeds) end
 for reason, count in pairs(A.refused or {}) do call('HINCRBY', COUNTS, 'refused ' .. reason, count) end
 
-local robots = A.robots
-if robots then
+-- What an origin's robots.txt came to. One that could not be had leaves an older answer in force, if that is not too old.
+local function answered(robots)
   local robots_key = ROBOTS_ .. robots.origin
-  local host = host_of(robots.origin)
+  local origin_host = host_of(robots.origin)
   call('HDEL', robots_key, 'asked_until', 'losses')
-  if robots.retry_ms then
-    call('HSET', robots_key, 'not_before', NOW + robots.retry_ms)
+  local old = call('HMGET', robots_key, 'verdict', 'version', 'fresh_until')
+  local late = (robots.retry_ms or robots.ask_url) and tonumber(old[3] or 0) > NOW
+  local stale = (robots.retry_ms or robots.verdict == 'deny') and old[1] and old[1] ~= 'deny'
+    and NOW - tonumber(old[2]) < robots.keep_ms
+  if late then
+    -- Nothing to do: somebody who asked at the same time has brought the answer.
+  elseif stale then
+    call('HSET', robots_key, 'fresh_until', string.format('%d', NOW + robots.stale_ms))
+    call('HDEL', robots_key, 'attempts', 'not_before', 'ask_url', 'hops')
+  elseif robots.retry_ms then
+    call('HSET', robots_key, 'not_before', string.format('%d', NOW + robots.retry_ms))
     call('HINCRBY', robots_key, 'attempts', 1)
     call('PEXPIRE', robots_key, HOST_TTL)
-  else
-    call('HSET', robots_key, 'verdict', robots.verdict, 'body', robots.body, 'version', string.format('%d', NOW),
-      'fresh_until', NOW + robots.fresh_ms)
+  elseif robots.ask_url then
+    -- The next hop waits for its own host; `lease` asks for it.
+    call('HSET', robots_key, 'ask_url', robots.ask_url, 'hops', robots.hops)
     call('HDEL', robots_key, 'attempts', 'not_before')
-    -- Kept a little longer than it is fresh, so that a batch leased just before still finds its rules.
-    call('PEXPIRE', robots_key, robots.fresh_ms + 600000)
-    call('HSET', HOST_ .. host, 'robots_delay ' .. robots.origin, string.format('%d', robots.delay_ms))
-    if robots.delay_ms > 0 then
-      -- Known only now, it counts from now: the report of this very request knew nothing of it.
-      local due = math.max(tonumber(call('HGET', HOST_ .. host, 'due') or '0'), NOW + robots.delay_ms)
-      call('HSET', HOST_ .. host, 'due', string.format('%d', due))
-    end
-    call('PEXPIRE', HOST_ .. host, HOST_TTL)
+    call('PEXPIRE', robots_key, HOST_TTL)
+    call('ZADD', DUE_ .. held[4], 'XX', NOW, held[3])
+  else
+    call('HSET', robots_key, 'verdict', robots.verdict, 'body', robots.body, 'sitemaps', robots.sitemaps,
+      'version', string.format('%d', NOW), 'fresh_until', string.format('%d', NOW + robots.fresh_ms))
+    call('HDEL', robots_key, 'attempts', 'not_before', 'ask_url', 'hops')
+    -- Kept a little longer than it counts, so that a batch leased just before still finds its rules.
+    call('PEXPIRE', robots_key, math.max(robots.fresh_ms, robots.verdict == 'deny' and 0 or robots.keep_ms) + 600000)
+    call('HSET', HOST_ .. origin_host, 'robots_delay ' .. robots_key, string.format('%d', robots.delay_ms))
+    if robots.delay_ms > 0 then tell(A.channel, origin_host) end
+    call('PEXPIRE', HOST_ .. origin_host, HOST_TTL)
   end
-  free_host(host, NOW)
+  -- Who waits for this answer waits for the host that was asked, or, since before a redirect, for the origin's.
+  free_host(origin_host, NOW)
+  if held[2] ~= origin_host then free_host(held[2], NOW) end
 end
+if A.robots then answered(A.robots) end
 
 local admitted, capped = admit(A.groups, A.max_pages, A.limits)
 call('UNLINK', BODIES_ .. A.lease)

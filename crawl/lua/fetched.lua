@@ -1,7 +1,9 @@
 -- The end of a batch's requests: keep the references, report the host, hand back what was not begun.
 -- A: lease, nonce, lease_ms, refs (JSON), count (entries done, from the first), bodies (whether any was stored),
---    ended_at, requests (made), mean_ms, hold_until, answered (whether any answer came), fails (failures of
---    connecting at the end of the batch), fail_reason, attempts (JSON or nil), max_attempts_kept
+--    ended_at, requests (made), mean_ms, answered (whether any answer came), fails (failures of connecting at the end of
+--    the batch), fail_reason, good_at (when the last request began that was answered and not refused, or nil),
+--    refusal ({status, began, pause_ms (asked for, or 0), jitter (0 to 1), first_ms, most_ms, limit, channel} or nil),
+--    attempts (JSON or nil), max_attempts_kept
 -- Returns {'ok', count} or {'stale'} when the lease was reclaimed. A repeated call with the same nonce returns 'ok'.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'nonce', 'entries', 'kind', 'origin', 'host', 'queue', 'level', 'delay')
@@ -30,27 +32,64 @@ else
 end
 if #rest > 0 and held[4] == 'page' then enqueue(held[7], held[8], rest, true) end
 
-local host_key = HOST_ .. host
+-- A 429 or 503 holds the host for everybody: as long as it asks, or, when it does not or has refused before, a time that
+-- doubles with each refusal in a row. Requests that were under way together are one refusal. A good answer to a request
+-- that began after it ends the row. Returns until when, or nil.
+local function refused(host_key, fields, ended)
+  local since = fields.refused_at or 0
+  if A.good_at and fields.refused and A.good_at > since then
+    call('HDEL', host_key, 'refused', 'refused_at', 'refusal')
+    fields.refused = nil
+  end
+  local refusal = A.refusal
+  if not refusal then return nil end
+  local pause = refusal.pause_ms
+  if not fields.refused or refusal.began > since then
+    fields.refused = (fields.refused or 0) + 1
+    call('HSET', host_key, 'refused', fields.refused, 'refused_at', string.format('%d', NOW),
+      'refusal', refusal.status)
+    if pause == 0 or fields.refused > 1 then
+      local most = refusal.first_ms * 2 ^ math.min(fields.refused - 1, 20)
+      pause = math.max(pause, most / 2 * (1 + refusal.jitter))
+    end
+  end
+  local hold = math.floor(ended + math.min(pause, refusal.most_ms))
+  if hold > (fields.hold or 0) then
+    fields.hold = hold
+    call('HSET', host_key, 'hold', string.format('%d', hold))
+  end
+  tell(refusal.channel, host)
+  return fields.hold
+end
+
 local due = NOW
 if A.requests > 0 then
-  local delay, fields = delay_of(host, tonumber(held[9]))
-  due = math.max(fields.due or 0, A.ended_at + delay)
-  local expected = fields.expected_ms
+  local host_key = HOST_ .. host
+  local fields = fields_of(host)
   if A.mean_ms then
-    expected = expected and (0.7 * expected + 0.3 * A.mean_ms) or A.mean_ms
-    call('HSET', host_key, 'expected_ms', string.format('%.1f', expected))
+    local expected = fields.expected_ms
+    fields.expected_ms = expected and (0.7 * expected + 0.3 * A.mean_ms) or A.mean_ms
+    call('HSET', host_key, 'expected_ms', string.format('%.1f', fields.expected_ms))
   end
-  call('HSET', host_key, 'due', string.format('%d', due))
+  -- Before this report, whatever the worker's clock says.
+  local ended = math.min(A.ended_at, NOW)
+  ended_at(host, ended, fields)
   if A.answered then
     if fields.fails then call('HDEL', host_key, 'fails', 'fail_reason') end
   elseif A.fails > 0 then
     call('HINCRBY', host_key, 'fails', A.fails)
     call('HSET', host_key, 'fail_reason', A.fail_reason)
   end
-  if A.hold_until > (fields.hold or 0) then call('HSET', host_key, 'hold', string.format('%d', A.hold_until)) end
-  due = math.max(due, fields.hold or 0, A.hold_until)
+  local hold = refused(host_key, fields, ended)
+  due = math.max(NOW, due_of(judge(fields), fields))
+  -- Given up: its URLs end without being asked for, so they need not wait.
+  if A.refusal and fields.refused >= A.refusal.limit then due = NOW end
   call('PEXPIRE', host_key, HOST_TTL)
-  if A.attempts then call('XADD', ATTEMPTS, 'MAXLEN', '~', A.max_attempts_kept, '*', 'a', A.attempts) end
+  if A.attempts then
+    local entry = {'a', A.attempts}
+    if hold then entry = {'a', A.attempts, 'h', string.format('%d', hold)} end
+    call('XADD', ATTEMPTS, 'MAXLEN', '~', A.max_attempts_kept, '*', unpack(entry))
+  end
 end
 free_host(host, due)
 wake()

@@ -1,6 +1,7 @@
 -- Hand out batches of requests whose host is due.
 -- A: window, slots (fetch slots alive), batch, budget_ms, lease_ms, host_concurrency, delay_ms, obey (robots),
---    fail_limit, max_looks, max_losses
+--    fail_limit, refusal_limit, max_looks, max_losses, adaptive (multiple of a host's response time, 0: off), channel,
+--    pump (key of a crawl's pump, with * for its name)
 -- Returns {state, batches, next (ms, or -1: nothing will be due by itself), now, leased, ended 0|1},
 -- each batch {lease, kind, count, first URL}.
 -- A repeated call after a lost reply hands out further batches; the reaper re-sends those whose reply was lost.
@@ -40,21 +41,33 @@ local function later(at)
   if not next_at or at < next_at then next_at = at end
 end
 
+-- What this crawl asks of a host is kept in the host's hash, for every crawl that asks it. A crawl that meets a host for
+-- the first time gives it a fresh chance, and what it asks counts for batches under way, too. What crawls asked that
+-- nobody pumps any more (interrupted, paused) is forgotten; they come here again when they go on.
+local function meet(host, fields)
+  local key = HOST_ .. host
+  for field in pairs(fields) do
+    local crawl = string.match(field, '^delay (.*)$')
+    if crawl and crawl ~= NAME then
+      local pump = string.gsub(A.pump, '%*', function() return crawl end)
+      if call('EXISTS', pump) == 0 then call('HDEL', key, field, 'cap ' .. crawl, 'adaptive ' .. crawl) end
+    end
+  end
+  call('HSET', key, 'delay ' .. NAME, A.delay_ms, 'cap ' .. NAME, A.host_concurrency)
+  if A.adaptive > 0 then call('HSET', key, 'adaptive ' .. NAME, A.adaptive) end
+  call('HDEL', key, 'fails', 'fail_reason', 'refused', 'refused_at', 'refusal')
+  call('PEXPIRE', key, HOST_TTL)
+  if A.delay_ms > 0 or A.adaptive > 0 then tell(A.channel, host) end
+  return delay_of(host)
+end
+
 -- Whether the host may be asked now. Returns ready, when to look again, delay, host fields, whether to wait for a report.
 local function look(host)
-  local delay, fields = delay_of(host, A.delay_ms)
-  if fields['delay ' .. NAME] ~= A.delay_ms then
-    call('HSET', HOST_ .. host, 'delay ' .. NAME, A.delay_ms)
-    -- A crawl that meets a host for the first time gives it a fresh chance.
-    call('HDEL', HOST_ .. host, 'fails', 'fail_reason')
-    fields.fails = nil
-    call('PEXPIRE', HOST_ .. host, HOST_TTL)
-  end
-  local at = math.max(fields.due or 0, fields.hold or 0)
-  if at > NOW then return false, at, delay, fields, true end
-  local there = outstanding(host, delay, fields)
-  if (fields.due or 0) > NOW then return false, fields.due, delay, fields, true end
-  local cap = delay > 0 and 1 or A.host_concurrency
+  local delay, fields, cap = delay_of(host)
+  if fields['delay ' .. NAME] ~= A.delay_ms then delay, fields, cap = meet(host, fields) end
+  if due_of(delay, fields) > NOW then return false, due_of(delay, fields), delay, fields, true end
+  local there = outstanding(host, fields)
+  if due_of(delay, fields) > NOW then return false, due_of(delay, fields), delay, fields, true end
   if there >= cap then
     local first = call('ZRANGE', OUT_ .. host, 0, 0, 'WITHSCORES')
     return false, tonumber(first[2]) + 1, delay, fields, true
@@ -62,14 +75,21 @@ local function look(host)
   return true, there + 1 >= cap, delay, fields, false
 end
 
--- Whether the origin's robots.txt is known. Returns 'fresh', or 'ask', or when to look again.
+-- Why a host is not asked any more, or nil: it could not be reached, or refused, many times in a row.
+local function given_up(fields)
+  if A.fail_limit > 0 and (fields.fails or 0) >= A.fail_limit then return fields.fail_reason end
+  if A.refusal_limit > 0 and (fields.refused or 0) >= A.refusal_limit then return 'http ' .. fields.refusal end
+  return nil
+end
+
+-- Whether the origin's robots.txt is known. Returns 'fresh', or 'ask', or when to look again; where it was redirected,
+-- also the URL to ask for and how many redirects led there.
 local function robots(origin)
   if not A.obey then return 'fresh' end
-  local known = call('HMGET', ROBOTS_ .. origin, 'fresh_until', 'asked_until', 'not_before')
+  local known = call('HMGET', ROBOTS_ .. origin, 'fresh_until', 'asked_until', 'not_before', 'ask_url', 'hops')
   if tonumber(known[1] or 0) > NOW then return 'fresh' end
   local at = math.max(tonumber(known[2] or 0), tonumber(known[3] or 0))
-  if at > NOW then return at end
-  return 'ask'
+  return at > NOW and at or 'ask', known[4], known[5]
 end
 
 local function make_lease(kind, origin, host, queue, entries, delay, fields, doom)
@@ -79,10 +99,12 @@ local function make_lease(kind, origin, host, queue, entries, delay, fields, doo
     'host', host, 'queue', queue, 'level', (place_of(queue)), 'n', #entries, 'doom', doom or '', 'delay', delay,
     'expected', fields.expected_ms or 0, 'sent_at', NOW)
   call('ZADD', LEASES, NOW + A.lease_ms, key)
-  local out = OUT_ .. host
-  -- Its mark outlasts the lease, so that the reaper re-sends it before anybody takes its place.
-  call('ZADD', out, NOW + 2 * A.lease_ms, key)
-  call('PEXPIRE', out, HOST_TTL)
+  if not doom then
+    -- Its mark outlasts the lease, so that the reaper re-sends it before anybody takes its place.
+    local out = OUT_ .. host
+    call('ZADD', out, NOW + 2 * A.lease_ms, key)
+    call('PEXPIRE', out, HOST_TTL)
+  end
   local url = string.match(entries[1], '(%S+)$')
   batches[#batches + 1] = {id, kind, #entries, url}
   return key
@@ -117,15 +139,15 @@ if want > 0 and call('LLEN', SUSPECTS) > 0 then
   end
 end
 
--- How many URLs one message carries: about a second's work at this host's pace.
-local function batch_size(queue, delay, fields)
-  if A.fail_limit > 0 and (fields.fails or 0) >= A.fail_limit then return A.batch, fields.fail_reason end
-  if delay > 0 or not fields.expected_ms then return 1, nil end
+-- How many URLs one message carries: about a second's work at this host's pace, and all that fit when none is asked for.
+local function batch_size(queue, delay, fields, doom)
+  if doom then return A.batch end
+  if delay > 0 or fields.refused or not fields.expected_ms then return 1 end
   local size = math.max(1, math.min(A.batch, math.floor(A.budget_ms / math.max(fields.expected_ms, 1))))
   if fields.expected_ms > 50 then
     size = math.max(1, math.min(size, math.ceil(call('LLEN', queue) / math.max(A.slots - leased, 1))))
   end
-  return size, nil
+  return size
 end
 
 -- Take up to `size` entries; one with an attempt or a loss behind it, or marked alone, travels by itself.
@@ -160,20 +182,26 @@ while #batches < want and looks < A.max_looks do
   local queue = found[1]
   if not queue then break end
   local own_level, origin = place_of(queue)
-  local host = host_of(origin)
+  local verdict, target, hops = robots(origin)
+  -- A redirected robots.txt is asked for under the politeness of the host it was redirected to.
+  local host = host_of(target or origin)
   local tail = NOW + math.min(looks * 0.001, 0.98)
   local ready, at, delay, fields, blocked = look(host)
-  if not ready then
+  local doom = given_up(fields)
+  -- Who asks nobody waits for nobody.
+  local free = doom and verdict == 'fresh'
+  if not ready and not free then
     call('ZADD', due_key, at, queue)
     if blocked then wait_for_report(host, queue) end
   else
-    local full = at
-    local verdict = robots(origin)
+    local full = at and not free
     if verdict == 'ask' then
       local key = ROBOTS_ .. origin
       call('HSET', key, 'asked_until', NOW + 2 * A.lease_ms)
       call('PEXPIRE', key, HOST_TTL)
-      local line = string.format('0 0 1 0 0 s %x - %s/robots.txt', NOW, origin)
+      local line = string.format('0 0 1 0 %d s %x - %s', tonumber(hops or 0), NOW, target or origin .. '/robots.txt')
+      -- Known to `finish`, which takes this crawl's delay from it.
+      if target then call('SADD', HOSTS, host) end
       make_lease('robots', origin, host, queue, {line}, delay, fields, nil)
       call('ZADD', due_key, NOW + 2 * A.lease_ms, queue)
       wait_for_report(host, queue)
@@ -181,8 +209,7 @@ while #batches < want and looks < A.max_looks do
       call('ZADD', due_key, verdict, queue)
       wait_for_report(host, queue)
     else
-      local size, doom = batch_size(queue, delay, fields)
-      local entries = take(queue, own_level, size)
+      local entries = take(queue, own_level, batch_size(queue, delay, fields, doom))
       if #entries > 0 then make_lease('page', origin, host, queue, entries, delay, fields, doom) end
       if call('LLEN', queue) == 0 then
         call('SREM', QUEUES, queue)

@@ -1,6 +1,6 @@
 -- A worker begins to parse a fetched batch.
 -- A: lease, nonce, lease_ms, never_ms (most time a parse may take), with_bodies (whether they are read from Redis)
--- Returns {'ok', now, entries, refs, kind, origin, host, crawl id, options rev, scope seeds, state}, or {'gone'}:
+-- Returns {'ok', now, entries, refs, kind, origin, host, crawl id, options rev, scope seeds (how many), state}, or {'gone'}:
 -- closed, reclaimed, or its bodies have expired (then the reaper has it fetched again).
 -- A repeated call, or one by a second delivery, returns the same: `complete` lets only one of them through.
 local key = LEASE_ .. A.lease
@@ -13,5 +13,5 @@ if held[7] ~= A.nonce then
 end
 call('ZADD', LEASES, NOW + A.lease_ms, key)
 local about = call('HMGET', CRAWL, 'id', 'rev', 'state')
-return {'ok', NOW, held[2], held[3], held[4], held[5], held[6], about[1], about[2], call('SMEMBERS', SCOPE_SEEDS),
+return {'ok', NOW, held[2], held[3], held[4], held[5], held[6], about[1], about[2], call('ZCARD', SCOPE_SEEDS),
   about[3]}

@@ -1,5 +1,5 @@
 -- Look after overdue leases: re-send what was only sent or fetched, take back what was being fetched.
--- A: lease_ms, max_losses, limit, host_concurrency
+-- A: lease_ms, max_losses, limit, denial (body of a `deny`)
 -- Returns {fetch, parse, reclaimed}: batches to send again as {lease, kind, count, first URL}, and URLs taken back.
 -- What was only sent and has lost its place at the host goes back to waiting instead, uncharged.
 -- A repeated call finds nothing overdue until a lease's time has passed once more.
@@ -16,9 +16,9 @@ local function take_back(key, lease)
     call('HDEL', robots_key, 'asked_until')
     if call('HINCRBY', robots_key, 'losses', 1) >= A.max_losses then
       -- Unreachable is disallowed (RFC 9309 section 2.3.1.4); asked again after an hour.
-      call('HSET', robots_key, 'verdict', 'deny', 'body', '', 'version', string.format('%d', NOW),
-        'fresh_until', NOW + 3600000)
-      call('HDEL', robots_key, 'losses')
+      call('HSET', robots_key, 'verdict', 'deny', 'body', A.denial, 'sitemaps', '', 'version', string.format('%d', NOW),
+        'fresh_until', string.format('%d', NOW + 3600000))
+      call('HDEL', robots_key, 'losses', 'ask_url', 'hops')
     end
   elseif #entries == 1 and lease.begun then
     local tried, lost, rest = string.match(entries[1], '^(%d+) (%d+) %d (.*)$')
@@ -34,7 +34,7 @@ local function take_back(key, lease)
     enqueue(queue, level, alone, true)
   end
   reclaimed = reclaimed + #entries
-  local delay = delay_of(host, tonumber(lease.delay))
+  local delay, fields = delay_of(host)
   call('UNLINK', BODIES_ .. string.sub(key, #LEASE_ + 1))
   if again then
     -- It ends as `lost`: sent once more, doomed, so that no request is made for it.
@@ -46,11 +46,7 @@ local function take_back(key, lease)
   else
     close_lease(key, host)
   end
-  if lease.state == 'fetching' then
-    local due = math.max(tonumber(call('HGET', HOST_ .. host, 'due') or '0'), NOW + delay)
-    call('HSET', HOST_ .. host, 'due', string.format('%d', due))
-    call('PEXPIRE', HOST_ .. host, HOST_TTL)
-  end
+  if lease.state == 'fetching' then ended_at(host, NOW, fields) end
   free_host(host, NOW + delay)
 end
 
@@ -67,7 +63,7 @@ for _, key in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, A.li
     local tries = tonumber(lease.parse_tries or 0)
     lease.begun = lease.state == 'fetching' or tries > 0
     local robots_key = lease.kind == 'robots' and ROBOTS_ .. lease.origin
-    if lease.state == 'sent' and lost_place(key, lease.host, lease.delay, lease.doom, A.host_concurrency) then
+    if lease.state == 'sent' and lost_place(key, lease.host, lease.delay, lease.doom) then
       put_back(key, lease.kind, lease.origin, lease.host, lease.queue, lease.level, lease.entries)
     elseif lease.state == 'sent' then
       call('ZADD', LEASES, NOW + A.lease_ms, key)

@@ -106,6 +106,27 @@ CASES = {
     "unknown pipeline": case("demo", "CRAWL_PIPELINE='chain'", "callback.*fused", CRAWL_PIPELINE="chain"),
     "unknown queue": case("worker", "CRAWL_QUEUES='fetch,pars'", "fetch, parse", CRAWL_QUEUES="fetch,pars"),
     "events": case("demo", "CRAWL_EVENTS='maybe'", "on or off", CRAWL_EVENTS="maybe"),
+    "proxy of another kind": case(
+        "demo",
+        r"CRAWL_PROXY='socks5://\.\.\.@proxy:1080'",
+        "expected http://",
+        CRAWL_PROXY="socks5://me:pw@proxy:1080",
+    ),
+    "header with a line break": Case(
+        ("crawl", URL, "--header", "X-A: b\r\nX-B: c"), "--header.*X-A", "control character"
+    ),
+    "header that is none": case(f"crawl {URL} --header nonsense", "--header", "Name: value"),
+    "header that something else sets": case(
+        f"crawl {URL} --header Cookie:a=b", "--header.*Cookie", "--cookies"
+    ),
+    "credentials that are not there": case(
+        f"crawl {URL} --credentials missing.txt", "credentials missing.txt", "no such file"
+    ),
+    "credentials that are none": case(
+        f"crawl {URL} --credentials useless.txt",
+        r"useless.txt, line 1",
+        "expected ORIGIN basic USER:PASSWORD",
+    ),
     "resolve variable": case("demo", "CRAWL_RESOLVE='a=b'", "NAME:PORT=ADDRESS:PORT", CRAWL_RESOLVE="a=b"),
     "allowed address variable": case(
         "demo", "CRAWL_ALLOW_ADDRESSES='10.0.0.300'", "10.0.0.0/8", CRAWL_ALLOW_ADDRESSES="10.0.0.300"
@@ -158,6 +179,8 @@ CASES = {
     "useless standard input": case(
         "crawl --seeds -", "standard input has no usable line", "one URL per line", stdin=b"site.example\n"
     ),
+    "recrawl of nothing": case("crawl --recrawl monday", "no crawl has been made in", "poolcrawl crawl URL"),
+    "changes of nothing": case("changes monday tuesday", "no crawl has been made in", "poolcrawl crawl URL"),
     # Options.
     "negative depth": case(f"crawl {URL} --depth -1", "--depth.*-1", "x>=0"),
     "depth in words": case(f"crawl {URL} --depth deep", "--depth.*'deep'", "integer"),

@@ -162,8 +162,13 @@ class Life(RuleBasedStateMachine):
         for ref in loaded.fetched.refs:
             request = loaded.requests[ref.index]
             if request.kind == names.ROBOTS:
+                hop = f"http://{self.host(retry)}/robots-{retry}" if 1 < retry < 4 else None
                 robots = RobotsAnswer(
-                    origin=loaded.origin, fresh_ms=60_000, retry_ms=2 if retry == 1 else None
+                    origin=loaded.origin,
+                    fresh_ms=60_000,
+                    retry_ms=2 if retry == 1 else None,
+                    ask_url=hop if request.hops < 2 else None,
+                    hops=request.hops + 1,
                 )
             elif request.losses >= self.options.max_losses:
                 done.append(standin.result(self.frontier.crawl, request, "failed", "lost"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 import time
 
@@ -16,6 +17,8 @@ from crawl.errors import StoppedError, UnavailableError
 from crawl.frontier import Frontier
 from producer import pump as pumping
 from producer.pump import Pump
+from producer.seeds import SLICE, Intake, SeedsFile
+from producer.stream import Stream
 
 FETCH_QUEUE = f"{keys.BROKER_PREFIX}{names.FETCH_QUEUE}"
 
@@ -222,3 +225,112 @@ def test_the_end_is_noticed_without_polling(world):
 
     assert (state, done["closed"]) == (names.FINISHED, True)
     assert ended - done["at"] < 0.5
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A stream of seeds, what it said, and the file that writes into it."""
+    path = tmp_path / "seeds"
+    os.mkfifo(path)
+    said = []
+    stream = Stream(SeedsFile(str(path)), said.append)
+    with path.open("w") as writer:
+        yield stream, said, writer
+
+
+def test_a_crawl_with_an_open_stream_goes_on_even_if_somebody_closed_its_seed_source(world, pipe):
+    """A second producer that continues the crawl closes it; what the stream gives later is admitted all the same."""
+    _, frontier, app = world
+    stream, _, writer = pipe
+    options = standin.options()
+    standin.admit(frontier, options)
+    looks = []
+
+    def watch():
+        looks.append(frontier.options()[3])
+        if len(looks) == 3:
+            Intake(frontier, options).close()
+        elif len(looks) == 5:
+            writer.write("http://a.test/\n")
+            writer.flush()
+        if frontier.client.llen(FETCH_QUEUE):
+            raise _EnoughError
+
+    with pytest.raises(_EnoughError):
+        Pump(frontier.client, app, frontier, options, watch=watch, stream=stream).run()
+
+    assert set(looks) == {names.RUNNING}
+    assert _messages(frontier.client)[0]["headers"]["argsrepr"].count("http://a.test/")
+    assert frontier.has_unnamed_seeds()
+
+
+def test_a_stream_waits_for_the_producer_that_has_the_crawl(world, pipe):
+    """That one ends the crawl as if there were no stream; then the crawl goes on with what the stream gives."""
+    _, frontier, app = world
+    stream, _, writer = pipe
+    options = standin.options()
+    standin.admit(frontier, options)
+    frontier.client.set(keys.pump("crawl"), "another", px=600)
+    writer.write("http://a.test/\n")
+    writer.flush()
+    assert frontier.finish() == names.FINISHED
+    watch = _stop_when(lambda: frontier.client.llen(FETCH_QUEUE) >= 1)
+
+    with pytest.raises(_EnoughError):
+        Pump(frontier.client, app, frontier, options, watch=watch, stream=stream).run()
+
+    assert frontier.options()[3] == names.RUNNING
+
+
+def test_a_stream_is_read_only_so_far_ahead(world, pipe):
+    """A source of millions waits in its pipe; each step admits a thousand at most."""
+    _, frontier, _ = world
+    stream, _, writer = pipe
+    options = standin.options()
+    standin.admit(frontier, options)
+    writing = threading.Thread(
+        target=lambda: [writer.write(f"http://a.test/{number}\n") for number in range(30_000)], daemon=True
+    )
+    writing.start()
+    writing.join(1)
+    stalled = writing.is_alive()
+    stream.step(Intake(frontier, options))
+
+    assert stalled
+    assert 0 < results.status(frontier.client, "crawl").admitted <= SLICE
+    while writing.is_alive():
+        stream.step(Intake(frontier, options))
+
+
+def test_many_seeds_of_few_hosts_widen_the_scope_by_few_entries(world):
+    """Given again, they add nothing; a worker reads the entries in the order of their arrival."""
+    _, frontier, _ = world
+    options = standin.options()
+    standin.admit(frontier, options)
+    intake = Intake(frontier, options)
+    seeds = [f"http://{number % 3}.test/{number}" for number in range(2500)]
+    intake.admit_all(seeds)
+    intake.admit_all([*seeds, "http://new.test/x"])
+
+    expected = ["http://0.test/", "http://1.test/", "http://2.test/", "http://new.test/"]
+    assert frontier.scope_seeds(0, 99) == expected
+    assert frontier.scope_seeds(3, 1) == expected[3:]
+    assert results.status(frontier.client, "crawl").admitted == 2501
+    assert (intake.unseen(seeds), intake.unseen(["http://new.test/y"])) == (False, True)
+
+
+def test_seeds_beyond_the_cap_are_not_read(world):
+    """Whoever gives a million of them and allows ten pages does not wait for the rest."""
+    _, frontier, _ = world
+    options = standin.options(max_pages=10)
+    standin.admit(frontier, options)
+    taken = []
+
+    def seeds():
+        for number in range(100_000):
+            taken.append(number)
+            yield f"http://a.test/{number}"
+
+    assert Intake(frontier, options).admit_all(seeds()) is False
+    assert len(taken) == SLICE
+    assert results.status(frontier.client, "crawl").admitted == 10

@@ -6,12 +6,11 @@ installed. Where there is no such package the tests are skipped, which `.ci/run`
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import publicdata
 import pytest
 from stack import POOLS, Directory, at_once, wait_for
 
@@ -21,8 +20,6 @@ PACKAGE = "postgresql-doc-15"
 #: Where the package keeps its pages, and how many they are (version 15.x, Debian 12).
 TREE = Path("usr/share/doc") / PACKAGE / "html"
 PAGES = 1169
-#: Set to 1 where a skip must be a failure.
-REQUIRED = "POOLCRAWL_REQUIRE_REAL_SITE"
 
 #: Any static server does; this one keeps connections open, as a real one would.
 SERVER = """
@@ -37,40 +34,10 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler).serve_
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-def fetched(cache: Path) -> Path:
-    """Return the folder of the unpacked pages; raise OSError or CalledProcessError where they are not to be had."""
-    tree = cache / "tree" / TREE
-    if (cache / "complete").exists():
-        return tree
-    _download(cache)
-    (package,) = cache.glob(f"{PACKAGE}_*.deb")
-    subprocess.run(["dpkg-deb", "-x", package.name, "tree"], cwd=cache, check=True, capture_output=True)
-    (cache / "complete").touch()
-    return tree
-
-
-def _download(cache: Path) -> None:
-    for left in cache.glob("*.deb"):
-        left.unlink()
-    shutil.rmtree(cache / "tree", ignore_errors=True)
-    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", PACKAGE]
-    if subprocess.run(download, cwd=cache, capture_output=True, timeout=120, check=False).returncode == 0:
-        return
-    # A fresh machine has no package lists yet; only root may fetch them.
-    subprocess.run(["apt-get", "update"], capture_output=True, timeout=120, check=False)
-    subprocess.run(download, cwd=cache, check=True, capture_output=True, text=True, timeout=120)
-
-
 @pytest.fixture(scope="module")
 def tree(request):
     """The pages' folder."""
-    try:
-        return fetched(request.config.cache.mkdir("real-site"))
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        reason = f"no real site: {PACKAGE} is not to be had here ({getattr(error, 'stderr', None) or error})"
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(reason)
-        return pytest.skip(reason)
+    return publicdata.debian(request.config, PACKAGE) / TREE
 
 
 @pytest.fixture(scope="module")

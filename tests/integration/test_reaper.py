@@ -249,17 +249,17 @@ def test_a_reclaimed_hosts_due_time_is_the_leases_end_plus_its_delay(frontier, h
     assert expiry + 2000 <= leased.next_ms <= standin.now_ms(frontier.client) + 2000
 
 
-def test_a_reclaimed_host_keeps_a_later_due_time(frontier, host):
+def test_a_reclaimed_host_keeps_a_later_end(frontier, host):
     """Reclaiming never brings a host forward."""
     options = standin.options(lease_s=SHORT, delay_s=0.01)
     batch = _batch(frontier, host, options)
     standin.start(frontier, batch, options)
     later = standin.now_ms(frontier.client) + 60_000
-    frontier.client.hset(keys.host(host), "due", later)
+    frontier.client.hset(keys.host(host), "ended", later)
     standin.overdue(frontier)
     frontier.reap(options)
 
-    assert int(frontier.client.hget(keys.host(host), "due")) == later
+    assert int(frontier.client.hget(keys.host(host), "ended")) == later
 
 
 def test_reclaiming_frees_the_host_for_the_queues_that_wait_for_it(frontier, host):

@@ -1,20 +1,23 @@
 """How bytes become text: the order browsers use (WHATWG HTML, section 13.2.3.2), then detection.
 
 BOM, then the Content-Type header's label, then a <meta> or XML declaration in the first 1024 bytes, then UTF-8 where
-the bytes are valid UTF-8, then what a detector makes of the parts that are not ASCII.
+the bytes are valid UTF-8, then a <meta> further down, then what a detector makes of the parts that are not ASCII.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from functools import lru_cache
+from typing import Literal, TypeAlias
 
-import webencodings
 from charset_normalizer import from_bytes
+
+from worker.parse.encoding import lookup, text_of
 
 #: How far the prescan looks, in bytes.
 PRESCAN_BYTES = 1024
+#: How far a declaration is looked for where the bytes are no UTF-8 and nothing nearer says what they are.
+LATE_BYTES = 8192
 #: Most bytes the detector sees: only text with non-ASCII bytes, so a few are enough.
 SAMPLE_BYTES = 4096
 #: What the detector may answer: what browsers detect, by the names Python and the standard give it.
@@ -39,21 +42,12 @@ _CANDIDATES = {
 #: What browsers fall back to in the western world.
 FALLBACK = "windows-1252"
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_BE, "utf-16be"), (codecs.BOM_UTF16_LE, "utf-16le"))
+#: What a document is read as says where its declaration stands.
+Form: TypeAlias = Literal["html", "xml", "text"]
 
-#: WHATWG encodings whose Python codec of the same name is narrower than the standard's.
-_CODECS = {
-    "gbk": "gb18030",
-    "gb18030": "gb18030",
-    "shift_jis": "cp932",
-    "euc-kr": "cp949",
-    "big5": "big5hkscs",
-    "macintosh": "mac-roman",
-    "x-mac-cyrillic": "mac-cyrillic",
-    "windows-874": "cp874",
-    "iso-8859-8-i": "iso-8859-8",
-    "x-user-defined": "cp1252",
-}
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_BE, "utf-16be"), (codecs.BOM_UTF16_LE, "utf-16le"))
+#: `<?x` in UTF-16 without a byte order mark (WHATWG prescan, step 3).
+_WIDE = ((b"<\0?\0x\0", "utf-16le"), (b"\0<\0?\0x", "utf-16be"))
 
 _TAG = re.compile(
     rb"""<!--(?:-?>|.*?-->)|<(meta(?=[\s/>])|/?[a-zA-Z])((?:[^>"']|"[^"]*"|'[^']*')*)>?|<[!/?][^>]*>""",
@@ -63,34 +57,40 @@ _ATTRIBUTE = re.compile(rb"""([^\s/=>"']+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'|([^\s
 _CONTENT = re.compile(rb"""charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']+))""", re.IGNORECASE)
 _XML = re.compile(rb"""^<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 _RUN = re.compile(rb"[^<>]+")
+_NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 
-@lru_cache(maxsize=512)
-def lookup(label: str) -> str | None:
-    """Return the WHATWG name of an encoding label, or None; `replacement` counts as none, GBK as its superset."""
-    encoding = webencodings.lookup(label.strip(" \t\r\n\f\"'"))
-    if encoding is None or encoding.name == "replacement":
-        return None
-    return "gb18030" if encoding.name == "gbk" else str(encoding.name)
+def decode(body: bytes, label: str | None, form: Form = "html") -> tuple[str, str | bytes]:
+    """Return the encoding used and the text; bytes that already are valid UTF-8 stay bytes, which parse faster.
 
-
-def decode(body: bytes, label: str | None) -> tuple[str, str | bytes]:
-    """Return the encoding used and the text; bytes that already are valid UTF-8 stay bytes, which parse faster."""
+    A declared encoding counts even where the bytes belie it: what it cannot read becomes U+FFFD, as in browsers.
+    """
     for bom, name in _BOMS:
         if body.startswith(bom):
             return _text(body[len(bom) :], name)
-    declared = (lookup(label) if label else None) or prescan(body[:PRESCAN_BYTES])
+    declared = (lookup(label) if label else None) or _declaration(body, form)
     if declared is not None:
         return _text(body, declared)
     if _is_utf8(body):
         return "utf-8", body
-    return _text(body, _detected(body))
+    late = prescan(body[:LATE_BYTES]) if form == "html" else None
+    return _text(body, late or _detected(body))
+
+
+def _declaration(body: bytes, form: Form) -> str | None:
+    if form == "text":
+        return None
+    for start, name in _WIDE:
+        if body.startswith(start):
+            return name
+    head = body[:PRESCAN_BYTES]
+    return (_xml(head) if form == "xml" else None) or prescan(head)
 
 
 def _text(body: bytes, name: str) -> tuple[str, str | bytes]:
     if name == "utf-8" and _is_utf8(body):
         return name, body
-    return name, body.decode(_CODECS.get(name, name), "replace")
+    return name, text_of(body, name)
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -112,6 +112,11 @@ def prescan(head: bytes) -> str | None:
                 # A page whose declaration can be read as ASCII is not UTF-16 (WHATWG prescan, step 15).
                 name = "utf-8" if name.startswith("utf-16") else name
                 return "windows-1252" if name == "x-user-defined" else name
+    return _xml(head)
+
+
+def _xml(head: bytes) -> str | None:
+    """Return the encoding of an XML declaration, or None."""
     xml = _XML.match(head)
     if xml is None:
         return None
@@ -140,11 +145,24 @@ def _detected(body: bytes) -> str:
     tied = [one.encoding for one in found if (one.chaos, one.coherence) == best]
     # Neighbours often fit alike: more letters win, then the common western one.
     choice = max(tied, key=lambda name: (_letters(sample, name), name == "cp1252"))
+    if sample.decode(choice, "replace") == sample.decode("cp1252", "replace"):
+        # A few western letters are the same in several.
+        return FALLBACK
     return _CANDIDATES.get(choice, FALLBACK)
 
 
 def _letters(sample: bytes, name: str) -> int:
     return sum(char.isalpha() for char in sample.decode(name, "replace") if char > "\x7f")
+
+
+def _near(run: bytes) -> bytes:
+    """Return a run, or of one that may be the whole page what follows its first byte that is not ASCII."""
+    longest = 16 * SAMPLE_BYTES
+    if len(run) <= longest:
+        return run
+    first = _NOT_ASCII.search(run)
+    start = first.start() if first else 0
+    return run[start : start + longest]
 
 
 def _sample(body: bytes) -> bytes:
@@ -154,7 +172,7 @@ def _sample(body: bytes) -> bytes:
     for match in _RUN.finditer(body):
         if match[0].isascii():
             continue
-        run = b" ".join(match[0].split())
+        run = b" ".join(_near(match[0]).split())
         if size + len(run) > SAMPLE_BYTES:
             # Behind the last ASCII byte that is never the second half of a character.
             run = (

@@ -1,17 +1,28 @@
-"""What is read from one page."""
+"""What is read from one page, and what a crawl wants read."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
+
+from crawl.urls import drop_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from selectolax.lexbor import LexborHTMLParser
+
+#: Extraction rules, ready to be used on a page's whole tree.
+Extract: TypeAlias = "Callable[[LexborHTMLParser], dict[str, Any]]"
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One parsed page. `links` are canonical URLs in document order, each once; `charset` is the one that was used.
 
-    `kind` is what was read (`html`, `text`, `sitemap`, `feed`), `robots` the directives that apply to us, `data` what
-    extraction rules found.
+    `kind` is what was read (`html`, `text`, `sitemap`, `feed`; None for XML that is none of these, and for bytes that
+    are no text), `robots` the directives that apply to us, `data` what extraction rules found. `robots_meta`
+    are (name, content) of the `<meta>` elements that hold such directives.
     """
 
     title: str | None = None
@@ -27,3 +38,29 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     json_ld: list[Any] = []
     text: str | None = None
     data: dict[str, Any] = {}
+    robots_meta: list[tuple[str, str]] = []
+
+    def without_parameters(self, dropped: Container[str]) -> Document:
+        """Return it with these query parameters left out of its links and canonical link (`--drop-query`)."""
+        canonical = self.canonical_link
+        return msgspec.structs.replace(
+            self,
+            links=list(dict.fromkeys(drop_query(link, dropped) for link in self.links)),
+            canonical_link=canonical and drop_query(canonical, dropped),
+        )
+
+
+class Reading(NamedTuple):
+    """What a crawl wants of its pages beyond the ordinary; made once per crawl and process.
+
+    `main_text` fills `Document.text`. `extract` is given each HTML page's whole tree and fills `Document.data`.
+    `max_bytes` caps what a compressed sitemap may unpack to.
+    """
+
+    main_text: bool = False
+    extract: Extract | None = None
+    max_bytes: int = 10 * 1024 * 1024
+
+
+#: Links, title and the like; nothing that costs more.
+ORDINARY = Reading()

@@ -1,7 +1,8 @@
 """One real crawl per pool over all feature rooms: each `test_<feature>.py` beside this file owns one or more hosts.
 
 A room is a module with `HOST` (or `HOSTS`, host -> answer), `answer(request)`, and, where wanted, `SEEDS` (paths, "/"
-by default), `OPTIONS` (further options of `poolcrawl crawl`) and `FILES` (name -> text, put into its directory).
+by default; on a further host as (host, path)), `OPTIONS` (further options of `poolcrawl crawl`) and `FILES` (name ->
+text, put into its directory).
 Rooms answer at once and are small, so that everything about all pools costs five short crawls.
 """
 
@@ -48,8 +49,14 @@ class Crawled:
         return self.records[self.site.url(host, path)]
 
     def asked(self, host: str) -> list[str]:
-        """Return what a room was asked for (paths with queries), in order, without its robots.txt."""
-        return [one.target for one in self.log if one.host == host and one.target != "/robots.txt"]
+        """Return what a room was asked for (paths with queries), in order; not robots.txt, nor a sitemap it has not."""
+        return [
+            one.target
+            for one in self.log
+            if one.host == host
+            and one.target != "/robots.txt"
+            and not (one.target == "/sitemap.xml" and one.status == 404)
+        ]
 
 
 @cache
@@ -81,7 +88,10 @@ def _crawl(pool: str, path: Path) -> Crawled:
         options: list[str] = []
         for room in _rooms():
             host = getattr(room, "HOST", None) or next(iter(room.HOSTS))
-            seeds += [site.url(host, seed) for seed in getattr(room, "SEEDS", ("/",))]
+            seeds += [
+                site.url(host, seed) if isinstance(seed, str) else site.url(*seed)
+                for seed in getattr(room, "SEEDS", ("/",))
+            ]
             options += getattr(room, "OPTIONS", ())
             for name, text in getattr(room, "FILES", {}).items():
                 # A file may have to name the site's port.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import gzip
 
 import pytest
 
+from crawl import urls
 from crawl.errors import UsageError
+from crawl.records import CrawlOptions
 from producer import seeds
 
 
@@ -17,8 +19,13 @@ def seeds_file(tmp_path):
     def _read(data):
         path = tmp_path / "seeds.txt"
         path.write_bytes(data)
+        source = seeds.SeedsFile(str(path))
+        source.check()
         complaints = []
-        return seeds.from_file(str(path), complaints.append), complaints
+        told = seeds.Complaints(source.shown, complaints.append)
+        found = list(dict.fromkeys(seeds.Verdicts(source, told.tell)))
+        told.end()
+        return found, complaints
 
     return _read
 
@@ -78,7 +85,6 @@ def test_an_empty_file_is_refused(seeds_file, data):
     "data",
     [
         b"\x7fELF\x02\x01\x01\x00\x00http://a.test/\n",
-        "http://a.test/\n".encode("utf-16"),
         b"GIF89a\x00\x01",
     ],
 )
@@ -110,16 +116,90 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
     missing = tmp_path / "none.txt"
 
     with pytest.raises(UsageError, match=r"--seeds .*none\.txt.*No such file"):
-        seeds.from_file(str(missing), print)
+        seeds.SeedsFile(str(missing))
     with pytest.raises(UsageError, match=r"--seeds .*directory"):
-        seeds.from_file(str(tmp_path), print)
+        seeds.SeedsFile(str(tmp_path)).check()
 
 
-def test_a_dash_means_standard_input(monkeypatch):
-    """So that seeds can come from another program."""
-    stdin = io.TextIOWrapper(io.BytesIO(b"http://a.test/\nbad\n"))
-    monkeypatch.setattr("sys.stdin", stdin)
-    complaints = []
+@pytest.mark.parametrize("coding", ["utf-16", "utf-8-sig"])
+def test_a_file_in_another_coding_is_read(seeds_file, coding):
+    """Its mark says which."""
+    assert seeds_file("http://a.test/ü\r\n".encode(coding)) == (["http://a.test/%C3%BC"], [])
 
-    assert seeds.from_file("-", complaints.append) == ["http://a.test/"]
-    assert [complaint.split(":")[:2] for complaint in complaints] == [["standard input", "2"]]
+
+def test_comments_may_follow_a_url(seeds_file):
+    """White space before the `#` tells a comment from a fragment, which names the same page."""
+    found, complaints = seeds_file(
+        b"http://a.test/x # the best\nhttp://b.test/#top\nhttp://c.test/\t#\n  # http://d.test/\n"
+    )
+
+    assert found == ["http://a.test/x", "http://b.test/", "http://c.test/"]
+    assert complaints == []
+
+
+def test_a_packed_file_is_read(seeds_file):
+    """Lists of a million URLs are kept packed."""
+    assert seeds_file(gzip.compress(b"http://a.test/\n")) == (["http://a.test/"], [])
+
+
+def test_a_packed_file_that_is_broken_is_told_and_its_beginning_crawled(seeds_file):
+    """One line says that the rest is missing."""
+    found, complaints = seeds_file(gzip.compress(b"http://a.test/\n" * 3)[:-5])
+
+    assert found == ["http://a.test/"]
+    assert len(complaints) == 1
+    assert "ends too early" in complaints[0]
+
+
+def test_bytes_that_are_no_text_make_no_other_url(seeds_file):
+    """Latin-1 would silently name another page."""
+    found, complaints = seeds_file(b"http://a.test/\nhttp://a.test/gr\xfc\xdfe\nhttp://a.test/x\n")
+
+    assert found == ["http://a.test/", "http://a.test/x"]
+    assert len(complaints) == 1
+    assert "no UTF-8" in complaints[0]
+
+
+def test_a_flood_of_bad_lines_is_counted(seeds_file):
+    """The terminal still shows what else there is to say."""
+    found, complaints = seeds_file(b"http://a.test/\n" + b"bad\n" * 1000)
+
+    assert found == ["http://a.test/"]
+    assert len(complaints) == seeds.MOST_COMPLAINTS + 1
+    assert complaints[-1].endswith(": 900 further bad lines")
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [
+        ("host", "http://www.a.co.uk/"),
+        ("domain", "http://a.co.uk/"),
+        ("prefix", "https://www.a.co.uk:444/x/"),
+        ("any", None),
+    ],
+)
+def test_a_seed_widens_the_scope_by_one_entry_that_others_share(kind, entry):
+    """A million seeds of one site need one; the scope made of it is the scope made of the seed."""
+    seed = "https://www.a.co.uk:444/x/y?z"
+    found = urls.scope_entry(kind, seed)
+
+    assert found == entry
+    of_entry = urls.Scope(CrawlOptions(scope=kind), [found] if found else ())
+    of_seed = urls.Scope(CrawlOptions(scope=kind, seeds=(seed,)))
+    for url in (
+        seed,
+        "http://www.a.co.uk/",
+        "http://a.co.uk/",
+        "http://b.co.uk/",
+        "https://www.a.co.uk:444/x/",
+    ):
+        assert of_entry.refusal(url, 0) == of_seed.refusal(url, 0)
+
+
+def test_a_scope_that_is_widened_forgets_its_refusals():
+    """A host that was refused a moment ago may be a seed's now."""
+    scope = urls.Scope(CrawlOptions(seeds=("http://a.test/",)))
+    before = scope.refusal("http://b.test/x", 0)
+    scope.widen(["http://b.test/"])
+
+    assert (before, scope.refusal("http://b.test/x", 0)) == ("scope", None)

@@ -54,7 +54,8 @@ def sleep(seconds: float) -> str:
 def test_fetch_behaves_the_same_in_a_coroutine_slot():
     """Every promise of these suites holds where the loop waits instead of the thread."""
     suites = [
-        str(Path(__file__).with_name(name)) for name in ("test_fetch.py", "test_abort.py", "test_guard.py")
+        str(Path(__file__).with_name(f"test_{name}.py"))
+        for name in ("fetch", "abort", "guard", "requests", "proxy")
     ]
 
     done = subprocess.run(

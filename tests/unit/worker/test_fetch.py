@@ -62,7 +62,7 @@ def test_the_request_says_who_asks_and_what_is_read(serve, ask):
     assert lines[0] == "GET /a%20b?c=d%7Ce HTTP/1.1"
     assert f"Host: 127.0.0.1:{server.port}" in lines
     assert "User-Agent: poolcrawl/0.1 (+test)" in lines
-    assert "Accept-Encoding: gzip, deflate" in lines
+    assert "Accept-Encoding: gzip, deflate, br, zstd" in lines
     assert not [line for line in lines if line.lower().startswith(("cookie", "connection: close"))]
 
 
@@ -145,7 +145,7 @@ FAULTS = [
     ("too_large", page(gzip.compress(BOMB), HTML, b"Content-Encoding: gzip, gzip"), "bomb in a bomb"),
     ("decode", page(b"no gzip at all", b"Content-Encoding: gzip"), "no gzip"),
     ("decode", page(gzip.compress(b"x" * 999)[:-9], b"Content-Encoding: gzip"), "gzip cut"),
-    ("decode", page(b"abc", b"Content-Encoding: br"), "coding not asked for"),
+    ("decode", page(b"abc", b"Content-Encoding: compress"), "coding not asked for"),
     ("decode", page(b"abc", b"Content-Encoding: gzip, gzip, gzip, gzip"), "many codings"),
     ("http", page(b"gone", status=b"404 Not Found"), "404"),
     ("http", page(b"", status=b"302 Found"), "302 without Location"),
@@ -243,6 +243,39 @@ def test_retry_after_is_read_in_both_forms(serve, ask):
     assert got[1] is not None
     assert 80 < got[1] <= 91
     assert got[2:] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"0", 0.0),
+        (b" 12 ", 12.0),
+        (b"9" * 40, 1e9),
+        (b"1.5", None),
+        (b"+5", None),
+        (b"1e3", None),
+        (b"", None),
+        ("\u0663".encode(), None),
+        (b"Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        (b"Fri, 31 Dec 99999 23:59:59 GMT", None),
+        (b"Wed, 99 Oct 2015 77:28:00 GMT", None),
+    ],
+)
+def test_a_retry_after_of_any_kind_is_a_number_or_nothing(serve, ask, value, expected):
+    """Huge ones are cut, what has passed is no wait, and what is neither seconds nor a date is not there."""
+    answer = page(b"", b"Retry-After: " + value, status=b"429 Too Many")
+
+    assert ask(serve(says(answer)).url())[0].retry_after_s == expected
+
+
+def test_a_retry_after_date_is_read_by_the_servers_own_clock(serve, ask):
+    """A server whose clock is a day off means the same pause; a date without a zone is GMT."""
+    dates = (b"Date: Tue, 20 Oct 2015 07:28:00 GMT\r\nRetry-After: Tue, 20 Oct 2015 07:30:00 GMT",)
+    dates += (b"Date: Tue, 20 Oct 2015 07:28:00 GMT\r\nRetry-After: Tue, 20 Oct 2015 07:30:00 -0000",)
+
+    got = [ask(serve(says(page(b"", each, status=b"503 Busy"))).url())[0].retry_after_s for each in dates]
+
+    assert got == [120.0, 120.0]
 
 
 def drip_header(connection, server):
@@ -376,6 +409,20 @@ def test_a_private_address_is_refused_before_connecting(serve, ask):
 
     session.close()
     assert (ref.reason, body, server.connections) == ("address", None, 0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_ipv6_address_without_a_port_is_judged_as_it_is(ask, scheme):
+    """http.client would take the last group for the port."""
+    session = Web(Guard(), slots=1)
+
+    ref, _ = ask(f"{scheme}://[::1]/", session=session)
+
+    session.close()
+    assert ("address", "The address ::1 of ::1 is not a public one and not allowed.") == (
+        ref.reason,
+        ref.detail,
+    )
 
 
 def test_tls_is_verified(serve, ask, monkeypatch):

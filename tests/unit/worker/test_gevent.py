@@ -20,8 +20,10 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_fetch_behaves_the_same_under_gevent():
-    """Every promise of test_fetch.py and test_abort.py holds for greenlets: deadlines, caps, aborts."""
-    suites = [str(Path(__file__).with_name(name)) for name in ("test_fetch.py", "test_abort.py")]
+    """Every promise of these suites holds for greenlets: deadlines, caps, aborts, proxies."""
+    suites = [
+        str(Path(__file__).with_name(f"test_{name}.py")) for name in ("fetch", "abort", "requests", "proxy")
+    ]
 
     done = subprocess.run(
         [sys.executable, "-c", RUN, *suites, "-q", "-p", "no:cacheprovider", "--timeout", "60"],

@@ -1,0 +1,297 @@
+"""`why`: everything a crawl knows of one URL, and the one sentence that it comes to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import ada_url
+import click
+import msgspec
+
+from crawl import names, results, settings, urls
+from crawl.errors import UsageError
+from crawl.frontier import Frontier
+from crawl.parked import parked_entry
+from embedded.attachment import reading
+from poolcrawl import inquiry
+from poolcrawl.rehearsal import told_rule
+from worker.robots import Rules, product_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+    from crawl.records import CrawlOptions, PageRecord
+    from poolcrawl.inquiry import Attempt, Hop, Linked
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """A verdict and what it rests on: `admitted` or a refusal's word, the option or file that decided, its pattern."""
+
+    verdict: str
+    why: str
+    rule: str | None = None
+    pattern: str | None = None
+
+
+class Told(msgspec.Struct):
+    """What `why` tells; `--json` prints it as one object. Fields are only added, at the end."""
+
+    crawl: str
+    state: str
+    typed: str
+    url: str
+    merged: list[str]
+    conclusion: str
+    scope: Judgement
+    robots: Judgement
+    seen: bool
+    #: `record`, `waiting`, `delayed`, `suspect`, `leased`, `parked`, or None.
+    place: str | None
+    depth: int | None
+    via: str | None
+    parent: str | None
+    linked: Linked
+    redirects: list[Hop]
+    attempts: list[Attempt]
+    record: PageRecord | None
+    parked: str | None = None
+
+
+@click.command(epilog="Example: poolcrawl why shops https://example.com/cart?id=1")
+@click.argument("words", nargs=-1, metavar="[CRAWL] URL")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def why(words: tuple[str, ...], *, as_json: bool) -> None:
+    """Say what became of a URL in a crawl (default: the newest), and why."""
+    if len(words) not in (1, 2):
+        message = "give a crawl's name and a URL: poolcrawl why CRAWL URL"
+        raise UsageError(message)
+    seed = urls.judge_seed(words[-1])
+    if seed.url is None:
+        raise UsageError(seed.error)
+    with reading(settings.load()) as client:
+        told = explain(
+            client, results.resolve(client, words[0] if len(words) == 2 else None), words[-1], seed.url
+        )
+    if as_json:
+        print(msgspec.json.encode(told).decode())
+    else:
+        print("\n".join(lines(told)))
+
+
+def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told:
+    """Return everything a crawl knows of a URL. Raises UnknownCrawlError."""
+    stored = Frontier(client, crawl).options()
+    if stored is None:
+        raise results.unknown(client, crawl)
+    options, _, _, state = stored
+    url = urls.drop_query(canonical, options.drop_query) if options.drop_query else canonical
+    record = inquiry.record_of(client, crawl, url)
+    seen = record is not None or inquiry.seen(client, crawl, options, url)
+    found = inquiry.pending(client, crawl, url) if seen and record is None else None
+    if found is None and seen and record is None:
+        # It may have moved on while we looked.
+        record = inquiry.record_of(client, crawl, url)
+    linked = inquiry.linked(client, crawl, url)
+    parked = None if seen else parked_entry(client, crawl, url)
+    known = record or (found[1] if found else None) or parked
+    scope = _scope(
+        client, crawl, options, url, known.via if known else None, _depth(client, crawl, known, linked)
+    )
+    told = Told(
+        crawl=crawl,
+        state=state,
+        typed=urls.without_userinfo(typed),
+        url=url,
+        merged=merged(typed, canonical, url),
+        conclusion="",
+        scope=scope,
+        robots=_robots(client, options, url),
+        seen=seen,
+        place="record" if record else found[0] if found else "parked" if parked else None,
+        depth=known.depth if known else None,
+        via=known.via if known else None,
+        parent=known.parent if known else None,
+        linked=linked,
+        redirects=inquiry.chain(client, crawl, url, record),
+        attempts=inquiry.attempts(client, crawl, url) if seen else [],
+        record=record,
+        parked=parked.detail if parked else None,
+    )
+    told.conclusion = _conclusion(told, results.status(client, crawl).refused)
+    return told
+
+
+def _depth(client: redis.Redis, crawl: str, known: object, linked: Linked) -> int:
+    """Return the depth a URL has, or would have as far as the pages that lead to it are known."""
+    if known is not None:
+        return int(getattr(known, "depth", 0))
+    depths = [] if linked.depth is None else [linked.depth]
+    for page in linked.redirects:
+        record = inquiry.record_of(client, crawl, page)
+        depths += [record.depth] if record else []
+    return min(depths, default=0)
+
+
+def _scope(
+    client: redis.Redis, crawl: str, options: CrawlOptions, url: str, via: str | None, depth: int
+) -> Judgement:
+    scope = urls.Scope(options, inquiry.scope_seeds(client, crawl))
+    verdict = scope.explain_seed(url) if via == names.SEED else scope.explain(url, depth)
+    return Judgement(verdict.refusal or "admitted", verdict.why, verdict.rule, verdict.pattern)
+
+
+def _robots(client: redis.Redis, options: CrawlOptions, url: str) -> Judgement:
+    if options.robots != "obey":
+        return Judgement("admitted", "robots.txt is not asked for (--robots ignore)", "--robots")
+    answer = inquiry.robots(client, options, url)
+    if answer is None:
+        return Judgement("unknown", f"no answer to {urls.origin_of(url)}/robots.txt is kept", None)
+    if answer.verdict == "allow":
+        return Judgement("admitted", "there is no robots.txt, so everything may be asked for", "robots.txt")
+    if answer.verdict == "deny":
+        denial = answer.body.decode("utf-8", "replace").partition(" ")[2]
+        return Judgement(
+            "robots", denial or "robots.txt could not be had, so nothing may be asked for", "robots.txt"
+        )
+    rules, token = Rules.from_text(answer.body), product_token(options.user_agent)
+    verdict = "admitted" if rules.allowed(url, token) else "robots"
+    return Judgement(verdict, told_rule(rules, url, token), "robots.txt")
+
+
+def _conclusion(told: Told, refused: dict[str, int]) -> str:
+    record, linked = told.record, told.linked
+    if record is not None:
+        if record.outcome == "ok":
+            return f"fetched: {record.status}, {record.bytes} bytes, {len(record.links)} links"
+        if record.outcome == "redirect":
+            return f"fetched: {record.status}, redirects to {record.redirect_to}"
+        return f"{record.outcome}: {record.reason}; {record.detail or record.status}"
+    if told.parked is not None:
+        return f"parked ({told.parked}); `poolcrawl release {told.crawl} --pattern PATTERN` admits it"
+    if told.place is not None:
+        return _PLACES[told.place]
+    if told.seen:
+        return "admitted; its record is not there (was it moved or trimmed? `poolcrawl audit` tells)"
+    if not linked.count and not linked.redirects:
+        return "never seen: no page links to it"
+    if told.scope.verdict != "admitted":
+        return f"not admitted: {told.scope.why}"
+    if refused.get("capped"):
+        return "not admitted: a limit of pages (--max-pages, --max-pages-per-host) was reached before it"
+    return "linked, but not admitted (yet)"
+
+
+_PLACES = {
+    "waiting": "admitted; it waits until its host may be asked",
+    "delayed": "admitted; an attempt failed, another one is made later",
+    "suspect": "admitted; a worker ended while it worked on it, so it is tried alone",
+    "leased": "admitted; a worker has it now",
+}
+
+
+def merged(typed: str, canonical: str, url: str) -> list[str]:
+    """Return what was merged and dropped on the way from what was typed to the URL, in words."""
+    text = typed.strip()
+    if text == url:
+        return []
+    parsed = ada_url.URL(text)
+    head, _, tail = text.partition("://")
+    authority, slash, rest = tail.partition("/")
+    said = list(_authority(head, authority, parsed))
+    path = (slash + rest).partition("#")[0].partition("?")[0]
+    if not path:
+        said.append("an empty path is /")
+    segments = path.replace("\\", "/").lower().replace("%2e", ".").split("/")
+    if {".", ".."} & set(segments):
+        said.append("dot segments resolved")
+    kept = canonical.partition("://")[2].partition("/")[2]
+    if parsed.pathname[1:] + parsed.search != kept:
+        said.append("percent-encoding: capital digits, plain letters where no escape is needed")
+    elif any(ord(char) > 126 or char in ' "<>`{}^' for char in rest.partition("#")[0]):
+        said.append("percent-encoding of what no URL may hold")
+    if "\\" in path:
+        said.append("backslashes are slashes")
+    if "#" in text:
+        said.append(f"fragment '{parsed.hash}' dropped")
+    if url != canonical:
+        gone = [
+            part
+            for part in canonical.partition("?")[2].split("&")
+            if part not in url.partition("?")[2].split("&")
+        ]
+        said.append(f"query {', '.join(repr(part) for part in gone)} dropped (--drop-query)")
+    return said or ["written in its canonical form"]
+
+
+def _authority(scheme: str, authority: str, parsed: ada_url.URL) -> Iterator[str]:
+    if scheme != scheme.lower():
+        yield "scheme in lower case"
+    host = authority.partition("#")[0].partition("?")[0]
+    if parsed.username or parsed.password or "@" in host:
+        yield "user name and password dropped"
+    host = host.rpartition("@")[2]
+    name, _, port = host.rpartition(":") if ":" in host and not host.endswith("]") else (host, "", "")
+    if (":" in host and not host.endswith("]")) and not parsed.port:
+        yield f"default port '{port}' dropped"
+    if name != parsed.hostname:
+        yield (
+            "host in lower case" if name.lower() == parsed.hostname else f"host '{name}' is {parsed.hostname}"
+        )
+
+
+def lines(told: Told) -> Iterator[str]:
+    """Yield what is told, for people: the sentence first, then what it rests on."""
+    yield told.url
+    yield f"  {told.conclusion}"
+    if told.merged:
+        yield from _row("merged", "; ".join(told.merged))
+    yield from _row("scope", f"{told.scope.verdict}: {told.scope.why}")
+    yield from _row("robots", f"{told.robots.verdict}: {told.robots.why}")
+    if told.via is not None:
+        came = f", from {told.parent}" if told.parent else ""
+        yield from _row("admitted", f"depth {told.depth}, as a {told.via}{came}")
+    else:
+        yield from _row("admitted", "yes" if told.seen else "no")
+    linked = told.linked
+    if linked.count:
+        more = linked.count - len(linked.first)
+        yield from _row(
+            "linked", f"from {linked.count} pages", *linked.first, *([f"and {more} more"] if more else [])
+        )
+    if told.redirects:
+        yield from _row(
+            "redirects", *(f"{hop.status or hop.outcome or 'no record'}  {hop.url}" for hop in told.redirects)
+        )
+    others = [url for url in linked.redirects if url not in {hop.url for hop in told.redirects}]
+    if others:
+        yield from _row("", *(f"also from {url}" for url in others[: inquiry.MOST_NAMED]))
+    if told.attempts:
+        yield from _row("attempts", *map(_attempt, told.attempts))
+    if told.record is not None:
+        yield from _row("record", *_record(told.record))
+
+
+def _row(name: str, *texts: str) -> Iterator[str]:
+    for text in texts:
+        yield f"  {name:<10}{text}"
+        name = ""
+
+
+def _attempt(made: Attempt) -> str:
+    began = datetime.fromtimestamp(made.start_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return (
+        f"{began}.{made.start_ms % 1000:03d}Z  {made.end_ms - made.start_ms} ms  {made.result}  "
+        f"(delay {made.delay_ms / 1000:g} s, {made.worker})"
+    )
+
+
+def _record(record: PageRecord) -> Iterator[str]:
+    told = [record.outcome, record.reason, str(record.status or ""), record.content_type, record.title]
+    yield "  ".join(one for one in told if one)
+    if record.detail:
+        yield record.detail
+    if record.canonical_link and record.canonical_link != record.url:
+        yield f"names {record.canonical_link} as its canonical link"

@@ -1,0 +1,79 @@
+"""Where a crawl's seeds go: the first ones into its options, the others to the frontier alone."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import redis
+
+from crawl.errors import StoppedError
+from crawl.frontier import Frontier
+from poolcrawl import recrawling
+from producer import seeds as seeding
+from producer.seeds import Intake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crawl.records import CrawlOptions
+    from poolcrawl.following import Plan
+
+
+def brings_news(plan: Plan, frontier: Frontier, options: CrawlOptions) -> bool:
+    """Whether there are seeds that a finished crawl has not had; a stream is taken at its word."""
+    if plan.demo:
+        return False
+    if plan.stream is not None:
+        return True
+    intake = Intake(frontier, options)
+    unnamed = set(plan.seeds) - set(options.seeds)
+    return intake.unseen(unnamed) or (
+        plan.source is not None and intake.unseen(seeding.Verdicts(plan.source))
+    )
+
+
+def further(plan: Plan, frontier: Frontier, options: CrawlOptions) -> tuple[list[str], bool]:
+    """Return the seeds that the options are to name beside those they do, and whether there will be unnamed ones."""
+    named = set(options.seeds)
+    new = [] if plan.demo else [seed for seed in plan.seeds if seed not in named]
+    unnamed = len(named) + len(new) > seeding.MOST_NAMED or plan.source is not None
+    if options.recrawl is not None:
+        unnamed = unnamed or Frontier(frontier.client, options.recrawl).has_unnamed_seeds()
+    return new[: max(0, seeding.MOST_NAMED - len(named))], unnamed
+
+
+def admit(
+    plan: Plan,
+    frontier: Frontier,
+    options: CrawlOptions,
+    watch: Callable[[], None],
+    say: Callable[[str], None],
+) -> None:
+    """Admit every seed but those of a stream, and say that no more come; `watch` is called between the slices.
+
+    Raises StoppedError when Redis is full.
+    """
+    intake = Intake(frontier, options)
+    named = set(options.seeds)
+    others = itertools.chain(
+        recrawling.seeds(frontier.client, options.recrawl) if options.recrawl else (),
+        (seed for seed in plan.seeds if seed not in named),
+    )
+    try:
+        intake.admit_named()
+        room = intake.admit_all(others, watch)
+        if plan.source is not None and room:
+            complaints = seeding.Complaints(plan.source.shown, say)
+            room = intake.admit_all(seeding.Verdicts(plan.source, complaints.tell), watch)
+            complaints.end()
+        if not room:
+            say("the crawl has its pages (--max-pages); the rest of the seeds is not read")
+    except redis.exceptions.OutOfMemoryError:
+        message = (
+            "paused: memory. Redis is full before all seeds were admitted; raise maxmemory, then continue with "
+            f"`poolcrawl crawl --name {plan.name}` and the same seeds"
+        )
+        raise StoppedError(message) from None
+    if plan.stream is None:
+        intake.close()

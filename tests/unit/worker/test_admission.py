@@ -1,0 +1,170 @@
+"""What a parsed batch offers to the frontier: links, redirects, sitemaps; each judged by the crawl's scope."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawl import names
+from crawl.batches import Loaded
+from crawl.records import CrawlOptions, Fetched, FetchRequest, decode_entry
+from worker import sitemaps
+from worker.admission import Admission
+from worker.parse import Document
+from worker.process import Terms
+
+SEED = "http://a.test/"
+
+
+def admission(*, listed=lambda count: count, **options):
+    """Return the admission of an empty batch of a crawl whose seed is `SEED`."""
+    terms = Terms(CrawlOptions(**{"seeds": (SEED,), "sitemaps": True, **options}), "id", "1")
+    loaded = Loaded(
+        lease="l1",
+        nonce="n",
+        now_ms=1,
+        requests=[],
+        fetched=Fetched("solo", "1", "w", []),
+        kind=names.PAGE,
+        origin="http://a.test",
+        host="a.test",
+        crawl_id="id",
+        revision="1",
+        scope_count=0,
+        bodies={},
+    )
+    return Admission(terms, loaded, terms.scope, listed)
+
+
+def admitted(found):
+    """Return what was offered, by URL."""
+    requests = [
+        decode_entry(entry) for call in found.new.slices() for _, _, links in call for _, _, entry in links
+    ]
+    return {request.url: request for request in requests}
+
+
+def request(url=SEED, via=names.SEED, depth=0, hops=0):
+    return FetchRequest(url=url, via=via, depth=depth, hops=hops)
+
+
+def sitemap(*links):
+    return Document(kind="sitemap", links=list(links))
+
+
+def test_a_site_that_declares_sitemaps_offers_those_on_any_host():
+    """A sitemap that the robots.txt of a seed's origin names may live elsewhere (sitemaps.org, cross submission)."""
+    found = admission()
+    found.site(request(), ["http://a.test/one.xml", "http://cdn.test/two.xml"])
+
+    assert {url: (one.via, one.depth, one.parent) for url, one in admitted(found).items()} == dict.fromkeys(
+        ("http://a.test/one.xml", "http://cdn.test/two.xml"), ("sitemap", 0, "http://a.test/robots.txt")
+    )
+
+
+def test_a_site_that_declares_none_is_asked_for_the_usual_one():
+    """`/sitemap.xml`; its parent is the seed."""
+    found = admission()
+    found.site(request("http://a.test/x"), [])
+
+    (one,) = admitted(found).values()
+    assert (one.url, one.via, one.parent) == ("http://a.test/sitemap.xml", "sitemap", "http://a.test/x")
+
+
+def test_include_patterns_are_for_pages_and_exclude_patterns_for_everything():
+    """Who wants /docs/ only still gets the sitemap that names its pages; who excludes XML gets none."""
+    wanted, unwanted = admission(include=("/docs/",)), admission(exclude=(r"\.xml$",))
+    for found in (wanted, unwanted):
+        found.site(request(), [])
+    wanted.links(request("http://a.test/sitemap.xml", "sitemap"), sitemap(SEED + "docs/x", SEED + "y"))
+
+    assert sorted(admitted(wanted)) == [SEED + "docs/x", SEED + "sitemap.xml"]
+    assert wanted.refused == {"include": 1}
+    assert admitted(unwanted) == {}
+
+
+def test_what_a_sitemap_of_the_crawl_lists_stays_on_its_level_and_passes_the_scope():
+    """Its pages are seeds in all but name: depth 0; those of other hosts are refused."""
+    found = admission(depth=0)
+    found.links(request("http://cdn.test/s.xml", "sitemap"), sitemap(SEED + "p", "http://b.test/p"))
+
+    assert {(one.url, one.via, one.depth) for one in admitted(found).values()} == {(SEED + "p", "sitemap", 0)}
+    assert found.refused == {"scope": 1}
+
+
+def test_a_sitemap_that_a_page_links_to_is_one_level_deeper_than_its_links():
+    """Without having been asked for, it is a page like others."""
+    found = admission(depth=1)
+    found.links(request(SEED + "s.xml", "link", depth=0), sitemap(SEED + "p"))
+    found.links(request(SEED + "t.xml", "link", depth=1), sitemap(SEED + "q"))
+
+    assert [(one.url, one.via, one.depth) for one in admitted(found).values()] == [(SEED + "p", "sitemap", 1)]
+    assert found.refused == {"depth": 1}
+
+
+def test_an_index_leads_to_sitemaps_beside_it_but_not_to_those_of_strangers():
+    """An index on another host has its parts there; what it lists of a third host is refused."""
+    found = admission()
+    index = request("http://cdn.test/index.xml", "sitemap")
+    found.links(index, sitemap("http://cdn.test/1.xml.gz", "http://c.test/2.xml", "http://cdn.test/page"))
+
+    assert {(one.url, one.hops) for one in admitted(found).values()} == {("http://cdn.test/1.xml.gz", 1)}
+    assert found.refused == {"scope": 2}
+
+
+def test_indexes_nest_as_deep_as_redirects_and_list_only_so_many():
+    """A site that makes up a new index for every one it is asked for ends, and so does one that lists a million."""
+    deep, wide = admission(max_redirects=3), admission(listed=lambda _: sitemaps.MOST_LISTED + 1)
+    deep.links(request(SEED + "3.xml", "sitemap", hops=3), sitemap(SEED + "4.xml", SEED + "page"))
+    wide.links(request(SEED + "0.xml", "sitemap"), sitemap(SEED + "1.xml", SEED + "2.xml"))
+
+    assert list(admitted(deep)) == [SEED + "page"]
+    assert (deep.refused, wide.refused) == ({"sitemaps": 1}, {"sitemaps": 2})
+
+
+def test_a_sitemap_that_has_moved_stays_a_sitemap_and_widens_nothing():
+    """Neither its redirect nor that of a page it lists passes for a seed's."""
+    found = admission()
+    found.redirect(request(SEED + "s.xml", "sitemap"), SEED + "t.xml")
+    found.redirect(request("http://cdn.test/s.xml", "sitemap"), "http://cdn.test/t.xml")
+    found.redirect(request(SEED + "page", "sitemap"), "http://b.test/")
+
+    assert {one.url: (one.via, one.hops) for one in admitted(found).values()} == {
+        SEED + "t.xml": ("sitemap", 1),
+        "http://cdn.test/t.xml": ("sitemap", 1),
+    }
+    assert (found.scope_seeds, found.refused) == ([], {"scope": 1})
+
+
+def test_a_seeds_redirect_widens_the_scope_for_the_rest_of_the_batch():
+    """Before the frontier knows: the target itself, and links to its host."""
+    found = admission()
+    found.redirect(request(), "https://www.a.test/x")
+    found.links(request("https://www.a.test/x", "redirect"), Document(links=["https://www.a.test/y"]))
+
+    assert sorted(admitted(found)) == ["https://www.a.test/x", "https://www.a.test/y"]
+    assert found.scope_seeds == ["http://www.a.test/"]
+
+
+@pytest.mark.parametrize(
+    ("url", "looks"),
+    [
+        ("http://a.test/sitemap-1.xml", True),
+        ("http://a.test/sitemap-1.xml.gz?x=1", True),
+        ("http://a.test/sitemap.txt", True),
+        ("http://a.test/page.html", False),
+        ("http://a.test/?file=sitemap.xml", False),
+        ("http://a.test/sitemap?page=2", True),
+        ("http://sitemap.test/page", False),
+        ("http://a.test/page?next=x.xml", False),
+    ],
+)
+def test_a_further_sitemap_is_known_by_its_name(url, looks):
+    """Only to say whom an index may lead to; what it is, its answer tells."""
+    assert sitemaps.is_one(url) is looks
+
+
+def test_sitemap_lines_are_read_as_links_are():
+    """Relative ones are resolved, other schemes are passed over, each counts once."""
+    lines = ["http://B.test/s.xml", "/own.xml", "ftp://c.test/x", "http://b.test:80/s.xml#top"]
+
+    assert sitemaps.declared("http://a.test", lines) == ["http://b.test/s.xml", "http://a.test/own.xml"]

@@ -1,0 +1,72 @@
+"""What this process hears about hosts while it asks them: a refusal, or a delay that has come up, ends batches there.
+
+One thread, one Redis connection, nothing to do until something is published; a slot reads a dictionary. It is a hint: a
+process that misses it ends its batch within `BATCH_BUDGET_S` anyway, and no batch begins before Redis allows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import redis
+
+from crawl import keys
+
+if TYPE_CHECKING:
+    from redis.client import PubSub
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at a silent connection, and before another attempt at a broken one.
+LOOK_S = 10.0
+AGAIN_S = 1.0
+#: Hosts remembered; a notice matters for about a second.
+MOST_HOSTS = 10_000
+
+
+class Notices:
+    """Listens on the channel of notices."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._heard: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pause = threading.Event()
+
+    def listen(self) -> None:
+        """Begin to listen, at the first call."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+                    self._thread.start()
+
+    def heard(self, host: str, since: float) -> bool:
+        """Whether there was a notice of a host since a time of `time.monotonic`."""
+        return self._heard.get(host, 0.0) >= since
+
+    def note(self, host: str) -> None:
+        """Remember a notice."""
+        if len(self._heard) >= MOST_HOSTS:
+            self._heard.clear()
+        self._heard[host] = time.monotonic()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._client.pubsub(ignore_subscribe_messages=True) as channel:
+                    channel.subscribe(keys.notices())
+                    self._read(channel)
+            except (redis.RedisError, OSError) as error:
+                log.debug("no notices for now: %s", error)
+                self._pause.wait(AGAIN_S)
+
+    def _read(self, channel: PubSub) -> None:
+        while True:
+            message = channel.get_message(timeout=LOOK_S)
+            if message is not None:
+                self.note(message["data"].decode())
