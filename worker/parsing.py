@@ -323,6 +323,7 @@ class _Parsing:
         record.json_ld = document.json_ld
         record.text = document.text
         record.data = document.data
+        record.detail = document.detail
         record.robots = self._directives(document.robots_meta, ref.robots_tag)
         follow = self._options.robots != "obey" or not directives.forbid_links(record.robots)
         self.admission.links(request, document, follow=follow)
