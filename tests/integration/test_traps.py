@@ -45,43 +45,63 @@ def site():
     return answer
 
 
+def crawl(directory, web, pool):
+    """Crawl the site to its end; return the command, and the paths that have a record."""
+    start = web.url(HOST)
+    done = directory.run(
+        *("crawl", start, "--name", "endless", "--delay", "0", "--robots", "ignore", "--json"),
+        *("--pool", pool, "--concurrency", "4", *web.resolve(HOST)),
+    )
+    assert (0, "finished") == (done.code, done.summary["state"]), done.stderr
+    return done, {record["url"].removeprefix(start[:-1]) for record in directory.records()}
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_crawl_of_a_site_without_end_ends(pool, tmp_path):
-    """The honest part is complete, the rest is parked with its reason, and a release lets it go on."""
+    """The honest part is complete, each budget is kept exactly, and the rest is parked with its reason."""
     directory = Directory(tmp_path, BUDGETS)
     with Website({HOST: site()}) as web:
-        start, places = web.url(HOST), web.resolve(HOST)
         try:
-            done = directory.run(
-                *("crawl", start, "--name", "endless", "--delay", "0", "--robots", "ignore", "--json"),
-                *("--pool", pool, "--concurrency", "4", *places),
-            )
-            paths = {record["url"].removeprefix(start[:-1]) for record in directory.records()}
-            audit = directory.audit()
+            done, paths = crawl(directory, web, pool)
             listing = directory.run("parked", "--json").summary
-
-            assert (0, "finished") == (done.code, done.summary["state"]), done.stderr
-            assert set(HONEST) <= paths
-            assert 5 == sum(path.startswith("/calendar?") for path in paths)
-            assert 14 == sum(path.startswith("/shop?") for path in paths)
-            assert {"/round/", "/round/news/today/", "/round/news/today/news/today/"} == {
-                path for path in paths if path.startswith("/round")
-            }
-            assert (0, 0) == (audit["missing"], audit["duplicate"])
-            assert audit["capped"] == listing["parked"] == sum(done.summary["refused"].values())
-            assert {
-                f"{HOST}/calendar?{{date}}": "budget",
-                f"{HOST}/shop?*": "budget",
-                f"{HOST}/round/news/today/{{repeat}}": "trap",
-            } == {group["pattern"]: group["reason"] for group in listing["groups"]}
-            assert "poolcrawl parked endless" in done.stderr
-
-            released = directory.run("release", "--pattern", f"{HOST}/calendar?{{date}}")
-            again = directory.run("crawl", "--name", "endless", "--json", "--pool", pool, *places)
-
-            assert "poolcrawl crawl --name endless" in released.stdout
-            assert (0, "finished") == (again.code, again.summary["state"]), again.stderr
-            assert done.summary["pages"] + 1 + 5 == again.summary["pages"]
-            assert 0 == directory.audit()["missing"]
         finally:
             directory.end()
+
+    assert set(HONEST) <= paths
+    assert 5 == sum(path.startswith("/calendar?") for path in paths)
+    assert 14 == sum(path.startswith("/shop?") for path in paths)
+    assert {"/round/", "/round/news/today/", "/round/news/today/news/today/"} == {
+        path for path in paths if path.startswith("/round")
+    }
+    assert listing["parked"] == sum(done.summary["refused"].values())
+    assert {
+        f"{HOST}/calendar?{{date}}": "budget",
+        f"{HOST}/shop?*": "budget",
+        f"{HOST}/round/news/today/{{repeat}}": "trap",
+    } == {group["pattern"]: group["reason"] for group in listing["groups"]}
+    assert "poolcrawl parked endless" in done.stderr
+
+
+def test_what_is_released_is_crawled(tmp_path):
+    """`why` names the reason, the audit says capped, and a release lets the crawl go on up to the next budget."""
+    directory = Directory(tmp_path, BUDGETS)
+    with Website({HOST: site()}) as web:
+        try:
+            done, _ = crawl(directory, web, "threads")
+            audit = directory.audit()
+            told = directory.run("why", web.url(HOST, "/calendar?month=2024-06"), "--json").summary
+            released = directory.run("release", "--pattern", f"{HOST}/calendar?{{date}}")
+            again = directory.run("crawl", "--name", "endless", "--json", *web.resolve(HOST))
+            audited = directory.audit()
+        finally:
+            directory.end()
+
+    assert ("parked", f"budget: dates of the pattern {HOST}/calendar?{{date}}") == (
+        told["place"],
+        told["parked"],
+    )
+    assert sum(done.summary["refused"].values()) == audit["capped"]
+    assert "poolcrawl crawl --name endless" in released.stdout
+    assert (0, "finished") == (again.code, again.summary["state"]), again.stderr
+    assert done.summary["pages"] + 1 + 5 == again.summary["pages"]
+    assert (0, 0) == (audited["missing"], audited["duplicate"])
