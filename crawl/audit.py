@@ -87,7 +87,8 @@ def audit(client: redis.Redis, crawl: str) -> Audit:
         records=len(lines),
         missing=len(missing) + max(0, len(counted) - len(lines)),
         duplicate=sum(count - 1 for count in counted.values()),
-        capped=status.refused.get("capped", 0),
+        # What a budget or a trap kept out depends on the order of discovery, as what the page limit kept out.
+        capped=sum(status.refused.get(word, 0) for word in ("capped", "budget", "trap")),
         digest=digest(lines),
         pending=len(pending),
         state=status.state,

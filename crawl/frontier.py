@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import redis
 
-from crawl import keys, names, records, scripts, urls
+from crawl import keys, names, records, scripts, traps, urls
 from crawl.batches import Batch, Leased, Loaded, Started, denial
 from crawl.errors import UsageError
 from crawl.links import level_of
@@ -104,6 +104,7 @@ class Frontier:
             id=secrets.token_hex(6),
             schema=records.SCHEMA,
             index=keys.crawls(),
+            per_host=options.max_pages_per_host,
         )
         check_schema(self.crawl, schema)
         return bool(made), records.options_from_json(stored), state.decode()
@@ -167,6 +168,8 @@ class Frontier:
                 arguments["max_pages"] = max_pages
             if lease is not None:
                 arguments["lease"] = lease
+            else:
+                arguments["host_pages"] = keys.host_pages(self.crawl)
             if number == 1 and scope_seeds:
                 arguments["scope_seeds"] = list(scope_seeds)
             if close_seeds and number == len(calls):
@@ -372,6 +375,46 @@ class Frontier:
         """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
         return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
 
+    def _limits(self, options: CrawlOptions) -> dict[str, Any]:
+        """Return what bounds the URLs of one host and one pattern (`_admit.lua`); nothing where nothing does."""
+        limits: dict[str, Any] = {}
+        if options.traps == "park":
+            limits["patterns"] = keys.patterns(self.crawl)
+            limits["most_patterns"] = traps.PATTERNS_KEPT
+            limits["budget"] = options.pattern_budget
+            limits["dates"] = options.calendar_budget
+            limits["trap"] = 0
+        if options.max_pages_per_host is not None:
+            limits["host_pages"] = keys.host_pages(self.crawl)
+            limits["per_host"] = options.max_pages_per_host
+        if limits:
+            limits["parked"] = keys.parked(self.crawl)
+            limits["most_parked"] = traps.PARKED_KEPT
+        return limits
+
+    def release(
+        self, links: Links, raised: Mapping[str, int], *, options: CrawlOptions
+    ) -> tuple[int, int, str]:
+        """Admit parked URLs and raise the budgets of their patterns and hosts, by how many more may follow.
+
+        Returns how many were admitted, how many the cap kept out (they stay parked), and the state in which the crawl
+        was; a finished one is reopened.
+        """
+        admitted = capped = 0
+        state = ""
+        limits = {**self._limits(options), "free": True, "release": True, "parked": keys.parked(self.crawl)}
+        told = [
+            (name, keys.patterns(self.crawl) if "/" in name else keys.host_pages(self.crawl), allowance)
+            for name, allowance in raised.items()
+        ]
+        for groups in links.slices():
+            arguments: dict[str, Any] = {"groups": groups, "limits": limits, "raised": told}
+            if options.max_pages is not None:
+                arguments["max_pages"] = options.max_pages
+            new, more, found = self._run("release", **arguments)
+            admitted, capped, state = admitted + new, capped + more, state or found.decode()
+        return admitted, capped, state
+
     def complete(
         self,
         lease: str,
@@ -386,16 +429,20 @@ class Frontier:
     ) -> tuple[bool, int]:
         """Close a fetched batch: records, retries (with their not-before time) and new links, once.
 
-        Returns False when somebody closed it before (or it was reclaimed), and how many links the cap kept out.
+        Returns False when somebody closed it before (or it was reclaimed), and how many links the cap or a budget kept
+        out.
         Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open.
         """
         self._see(options)
         calls = links.slices()
+        limits = self._limits(options) if len(links) else None
         capped = 0
         for groups in calls[1:]:
             arguments: dict[str, Any] = {"groups": groups, "lease": lease}
             if options.max_pages is not None:
                 arguments["max_pages"] = options.max_pages
+            if limits:
+                arguments["limits"] = limits
             _, more, status = self._run("add", **arguments)
             capped += more
             if status == b"gone":
@@ -425,6 +472,8 @@ class Frontier:
         }
         if options.max_pages is not None:
             payload["max_pages"] = options.max_pages
+        if limits:
+            payload["limits"] = limits
         if scope_seeds:
             payload["scope_seeds"] = list(scope_seeds)
         if refused:

@@ -228,6 +228,30 @@ def scope_seeds(name: str) -> str:
     return part(name, "scope-seeds")
 
 
+def patterns(name: str) -> str:
+    """hash, pattern -> URLs admitted, `budget <pattern>` -> its budget where `release` raised it. At most 100,000.
+
+    Written by `add` and `complete`, unless the crawl ignores traps; see `crawl/traps.py`.
+    """
+    return part(name, "patterns")
+
+
+def host_pages(name: str) -> str:
+    """hash, host -> URLs admitted, `budget <host>` -> its budget where `release` raised it.
+
+    Written by `add` and `complete` of a crawl with `--max-pages-per-host` only.
+    """
+    return part(name, "host-pages")
+
+
+def parked(name: str) -> str:
+    """hash, fingerprint -> `<pattern or host> <entry>`: URLs over a budget. At most 100,000; `release` admits them.
+
+    Written by `add` and `complete`.
+    """
+    return part(name, "parked")
+
+
 def wake(name: str) -> str:
     """list of at most one element: a hint that the pump should look again. Written by scripts, popped by the pump."""
     return part(name, "wake")

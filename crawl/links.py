@@ -9,6 +9,11 @@ from crawl import records, urls
 if TYPE_CHECKING:
     from crawl.records import CrawlOptions, FetchRequest
 
+    #: Bucket, fingerprint, entry, and the pattern where there is one.
+    Link = tuple[int, str, str] | tuple[int, str, str, str]
+    #: Level, origin and links.
+    Group = tuple[int, str, list[Link]]
+
 #: Links per `add` or `complete` call, so that no call holds Redis for long.
 LINKS_PER_CALL = 1000
 #: Bytes of links per call; long URLs fill one before a thousand do.
@@ -22,7 +27,7 @@ class Links:
         self._finite = finite
         self._buckets = buckets
         self._known = known
-        self._groups: dict[tuple[int, str], list[tuple[int, str, str]]] = {}
+        self._groups: dict[tuple[int, str], list[Link]] = {}
         self.fingerprints: set[int] = set()
 
     def __len__(self) -> int:
@@ -36,22 +41,23 @@ class Links:
             return None
         return fingerprint
 
-    def put(self, fingerprint: int, request: FetchRequest) -> None:
-        """Hold a request whose URL `offer` found worth it."""
+    def put(self, fingerprint: int, request: FetchRequest, pattern: str | None = None) -> None:
+        """Hold a request whose URL `offer` found worth it; `pattern` (`traps.pattern_of`) is what it counts for."""
         level = request.depth if self._finite else 0
         group = self._groups.setdefault((level, urls.origin_of(request.url)), [])
-        group.append((fingerprint % self._buckets, str(fingerprint), records.encode_entry(request)))
+        link = (fingerprint % self._buckets, str(fingerprint), records.encode_entry(request))
+        group.append(link if pattern is None else (*link, pattern))
         self.fingerprints.add(fingerprint)
 
-    def slices(self) -> list[list[tuple[int, str, list[tuple[int, str, str]]]]]:
+    def slices(self) -> list[list[Group]]:
         """Return the groups cut into calls of at most `LINKS_PER_CALL` links and `LINK_BYTES_PER_CALL` bytes of them.
 
         There is always one call, which is empty when no link is held.
         """
-        calls: list[list[tuple[int, str, list[tuple[int, str, str]]]]] = [[]]
+        calls: list[list[Group]] = [[]]
         room, space = LINKS_PER_CALL, LINK_BYTES_PER_CALL
         for (level, origin), links in self._groups.items():
-            part: list[tuple[int, str, str]] = []
+            part: list[Link] = []
             for link in links:
                 size = len(link[2])
                 if room == 0 or size > space:

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "lua"
 #: Files put before a verb's own text.
-_SHARED = {"renew": (), "add": ("_frame", "_admit"), "complete": ("_frame", "_admit")}
+_SHARED = {
+    "renew": (),
+    "add": ("_frame", "_admit"),
+    "complete": ("_frame", "_admit"),
+    "release": ("_frame", "_admit"),
+}
 
 
 @cache

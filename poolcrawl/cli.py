@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, comparing, crawling, explaining, inspecting
+from poolcrawl import __version__, comparing, crawling, explaining, inspecting, trapping
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -42,6 +42,8 @@ for command in (
     inspecting.audit,
     comparing.changed,
     inspecting.doctor,
+    trapping.parked,
+    trapping.release,
     explaining.why,
     bench,
 ):

@@ -15,12 +15,13 @@ from crawl import connection, settings, urls
 from crawl.errors import UsageError
 from demo import SEED_URL
 from export import files
-from poolcrawl import credentials, headers, rehearsal, scoping
+from poolcrawl import credentials, headers, rehearsal, rulesfile, scoping
 from poolcrawl.following import Plan, run, say
 from producer import seeds as seeding
 from producer.stream import Stream
 from worker import command as worker_command
 from worker import pools
+from worker.parse import extractor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,13 @@ def _resolves(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
     return values
+
+
+def _extractor(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        return value if value is None else extractor.check_name(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -187,7 +195,11 @@ def _seeds_of_dry_run(
     "--recrawl", callback=_crawl_name, help="Crawl again what that crawl crawled, as far as it has changed."
 )
 @click.option("--extract", "extract_file", help="File of extraction rules for the records' `data`.")
-@click.option("--extractor", help="Function package.module:function that fills the records' `data`.")
+@click.option(
+    "--extractor",
+    callback=_extractor,
+    help="Function package.module:function that fills the records' `data`.",
+)
 @click.option("--text", "main_text", is_flag=True, help="Keep each page's main text in its record.")
 @click.option("--dry-run", is_flag=True, help="Judge the links of the seeds and make no crawl.")
 @click.option(
@@ -226,6 +238,8 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     }
     if options["credentials_file"] is not None:
         given["credentials"] = credentials.from_file(options["credentials_file"], say)
+    if options["extract_file"] is not None:
+        given["extract"] = rulesfile.from_file(options["extract_file"])
     urls.compile_patterns((*options["include"], *options["exclude"]))
     if options["dry_run"]:
         found = _seeds_of_dry_run(options, found, source)

@@ -11,6 +11,7 @@ import msgspec
 from crawl import names, results, settings, urls
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
+from crawl.parked import parked_entry
 from embedded.attachment import reading
 from poolcrawl import inquiry
 from poolcrawl.rehearsal import told_rule
@@ -94,7 +95,8 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         # It may have moved on while we looked.
         record = inquiry.record_of(client, crawl, url)
     linked = inquiry.linked(client, crawl, url)
-    known = record or (found[1] if found else None)
+    parked = None if seen else parked_entry(client, crawl, url)
+    known = record or (found[1] if found else None) or parked
     scope = _scope(
         client, crawl, options, url, known.via if known else None, _depth(client, crawl, known, linked)
     )
@@ -108,7 +110,7 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         scope=scope,
         robots=_robots(client, options, url),
         seen=seen,
-        place="record" if record else found[0] if found else None,
+        place="record" if record else found[0] if found else "parked" if parked else None,
         depth=known.depth if known else None,
         via=known.via if known else None,
         parent=known.parent if known else None,
@@ -116,6 +118,7 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         redirects=inquiry.chain(client, crawl, url, record),
         attempts=inquiry.attempts(client, crawl, url) if seen else [],
         record=record,
+        parked=parked.detail if parked else None,
     )
     told.conclusion = _conclusion(told, results.status(client, crawl).refused)
     return told
@@ -166,6 +169,8 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         if record.outcome == "redirect":
             return f"fetched: {record.status}, redirects to {record.redirect_to}"
         return f"{record.outcome}: {record.reason}; {record.detail or record.status}"
+    if told.parked is not None:
+        return f"parked ({told.parked}); `poolcrawl release {told.crawl} --pattern PATTERN` admits it"
     if told.place is not None:
         return _PLACES[told.place]
     if told.seen:

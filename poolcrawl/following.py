@@ -25,6 +25,7 @@ from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import Pump
 from worker import pools
+from worker.parse import extractor
 
 if TYPE_CHECKING:
     import redis
@@ -43,7 +44,7 @@ _DEMO = {
 
 
 #: Options whose values no message repeats, and what they are called.
-_UNSHOWN = {"credentials": "--credentials", "headers": "--header lines"}
+_UNSHOWN = {"credentials": "--credentials", "headers": "--header lines", "extract": "--extract rules"}
 
 
 class Plan(msgspec.Struct):
@@ -68,6 +69,8 @@ class Plan(msgspec.Struct):
     #: A file of further seeds, and a stream of them; at most one of both is given.
     source: Any = None
     stream: Any = None
+    #: Function that fills `data`, of the crawl that is made or continued; the private workers may import it.
+    extractor: str | None = None
     #: The options of the crawl that is to be crawled again.
     older: CrawlOptions | None = None
 
@@ -97,6 +100,7 @@ def run(plan: Plan) -> int:
             _look_at_older(plan, connection.connect(private))
     if named and not _continue_private(plan):
         return 0
+    plan.extractor = plan.given.get("extractor", plan.extractor)
     stack = Stack(
         own,
         pool=plan.pool,
@@ -108,6 +112,7 @@ def run(plan: Plan) -> int:
         allow_addresses=(*own.allow_addresses, *plan.allow),
         resolve=(*own.resolve, *plan.resolve),
         site_options=() if plan.latency is None else ("--latency", str(plan.latency)),
+        worker_variables=_extractors(plan),
         say=say,
     )
     with stack:
@@ -142,6 +147,19 @@ def _look_at_older(plan: Plan, client: redis.Redis) -> None:
     plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say)
     plan.allow = (*plan.allow, *(plan.older.allow_addresses or ()))
     plan.demo = plan.older.demo
+    plan.extractor = plan.older.extractor
+
+
+def _extractors(plan: Plan) -> dict[str, str]:
+    """Return the setting that lets the private workers import the crawl's function. Raises UsageError if none can."""
+    if plan.extractor is None:
+        return {}
+    try:
+        extractor.load(plan.extractor)
+    except ValueError as error:
+        message = f"--extractor {plan.extractor}: {error}; its folder must be on PYTHONPATH"
+        raise UsageError(message) from None
+    return {"CRAWL_EXTRACTORS": ",".join((*plan.settings.extractors, plan.extractor))}
 
 
 def _continue_private(plan: Plan) -> bool:
@@ -169,6 +187,7 @@ def _continue_private(plan: Plan) -> bool:
                 _said_finished(plan, client, options, None)
                 return False
             plan.allow = (*plan.allow, *(options.allow_addresses or ()))
+            plan.extractor = options.extractor
             plan.demo = plan.demo or options.demo
             return True
     except NoCrawlYetError:

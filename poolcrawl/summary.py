@@ -66,6 +66,11 @@ def lines(status: Status) -> list[str]:
     if status.refused:
         refused = ", ".join(f"{name} {count}" for name, count in status.refused.items())
         text.append(f"  links not admitted: {refused}")
+    if status.refused.get("trap") or status.refused.get("budget"):
+        text.append(
+            f"  trap, budget: set aside, not lost; `poolcrawl parked {status.crawl}` lists them, "
+            f"`poolcrawl release {status.crawl} --pattern P` admits them"
+        )
     if status.losses:
         text.append(f"  URLs charged with a lost worker: {status.losses}")
     return text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import names, urls
+from crawl import names, traps, urls
 from crawl.links import Links
 from crawl.records import FetchRequest
 from worker import sitemaps
@@ -134,4 +134,5 @@ class Admission:
             admitted = FetchRequest(
                 url=target, depth=depth, via=via, parent=request.url, hops=hops, queued_ms=self._loaded.now_ms
             )
-            self.new.put(fingerprint, admitted)
+            pattern = traps.pattern_of(target) if self._options.traps == "park" else None
+            self.new.put(fingerprint, admitted, pattern)

@@ -327,6 +327,7 @@ class _Parsing:
         record.json_ld = document.json_ld
         record.text = document.text
         record.data = document.data
+        record.detail = document.detail
         record.robots = self._directives(document.robots_meta, ref.robots_tag)
         self.admission.links(request, document, follow=self._may_follow(record))
         record.parse_ms = round((time.perf_counter() - began) * 1000, 3)

@@ -18,7 +18,7 @@ from worker import pools, sitemaps
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
-from worker.parse import Document, Reading, parse
+from worker.parse import Document, Reading, extractor, parse
 from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
@@ -40,12 +40,18 @@ RULES_CHARS = 16 * 1024 * 1024
 class Terms:
     """A crawl's options as one process knows them, and what is derived from them."""
 
-    def __init__(self, options: CrawlOptions, crawl_id: str, revision: str) -> None:
+    def __init__(
+        self, options: CrawlOptions, crawl_id: str, revision: str, extractors: Iterable[str] = ()
+    ) -> None:
         self.options = options
         self.crawl_id = crawl_id
         self.revision = revision
         self.known: set[int] = set()
-        self.reading = Reading(main_text=options.main_text, max_bytes=options.max_body_bytes)
+        self.reading = Reading(
+            main_text=options.main_text,
+            extract=extractor.of(options, frozenset(extractors)),
+            max_bytes=options.max_body_bytes,
+        )
         #: The scope as far as this process knows it; enough for judging seeds.
         self.scope = urls.Scope(options)
         self._widened = 0
@@ -118,7 +124,7 @@ class Process:
             if stored is None:
                 message = f"there is no crawl '{crawl}'"
                 raise UnknownCrawlError(message)
-            fresh = Terms(*stored[:3])
+            fresh = Terms(*stored[:3], extractors=self.settings.extractors)
             if terms is not None and terms.crawl_id == fresh.crawl_id:
                 fresh.known = terms.known
             self._terms[crawl] = terms = fresh

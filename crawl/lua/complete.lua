@@ -1,6 +1,6 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
 -- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
---    groups and max_pages (see _admit.lua), scope_seeds, refused (reason -> count),
+--    groups, max_pages and limits (see _admit.lua), scope_seeds, refused (reason -> count),
 --    robots (see crawl/batches.py:RobotsAnswer; or nil), channel
 -- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
 local key = LEASE_ .. A.lease
@@ -63,7 +63,7 @@ local function answered(robots)
 end
 if A.robots then answered(A.robots) end
 
-local admitted, capped = admit(A.groups, A.max_pages)
+local admitted, capped = admit(A.groups, A.max_pages, A.limits)
 call('UNLINK', BODIES_ .. A.lease)
 wake()
 return {'ok', admitted, capped}

@@ -1,5 +1,5 @@
 -- Make a crawl, unless one of that name exists.
--- A: options (JSON), id, schema, index (key of the zset of crawls)
+-- A: options (JSON), id, schema, index (key of the zset of crawls), per_host (most URLs of one host, or nil)
 -- Returns {made 0|1, options, state, schema}. A repeated call returns 0 and what is stored.
 if call('EXISTS', CRAWL) == 1 then
   local stored = call('HMGET', CRAWL, 'options', 'state', 'schema')
@@ -7,5 +7,6 @@ if call('EXISTS', CRAWL) == 1 then
 end
 call('HSET', CRAWL, 'options', A.options, 'state', 'running', 'id', A.id, 'schema', A.schema, 'rev', '1',
   'created_at', NOW, 'seeds_open', '1', 'seq', '0')
+if A.per_host then call('HSET', CRAWL, 'per_host', A.per_host) end
 call('ZADD', A.index, NOW, NAME)
 return {1, A.options, 'running', A.schema}

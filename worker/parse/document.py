@@ -13,8 +13,24 @@ if TYPE_CHECKING:
 
     from selectolax.lexbor import LexborHTMLParser
 
-#: Extraction rules, ready to be used on a page's whole tree.
-Extract: TypeAlias = "Callable[[LexborHTMLParser], dict[str, Any]]"
+
+class Page(NamedTuple):
+    """What extraction is given: the page's URL, the base its references are joined with, and its whole tree."""
+
+    url: str
+    base: str
+    tree: LexborHTMLParser
+
+
+class Extracted(NamedTuple):
+    """What extraction found, and what a person should know about it: one sentence or None."""
+
+    data: dict[str, Any]
+    detail: str | None = None
+
+
+#: Extraction, ready to be used on a page's whole tree.
+Extract: TypeAlias = "Callable[[Page], Extracted]"
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +38,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` is what was read (`html`, `text`, `sitemap`, `feed`; None for XML that is none of these, and for bytes that
     are no text), `robots` the directives that apply to us, `data` what extraction rules found. `robots_meta`
-    are (name, content) of the `<meta>` elements that hold such directives.
+    are (name, content) of the `<meta>` elements that hold such directives; `detail` is what extraction has to say.
     """
 
     title: str | None = None
@@ -39,6 +55,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     data: dict[str, Any] = {}
     robots_meta: list[tuple[str, str]] = []
+    detail: str | None = None
 
     def without_parameters(self, dropped: Container[str]) -> Document:
         """Return it with these query parameters left out of its links and canonical link (`--drop-query`)."""

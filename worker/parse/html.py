@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from crawl.urls import MAX_URL_LENGTH, join, join_all
 from worker.parse import directives, kinds, maintext, metadata
-from worker.parse.document import Document
+from worker.parse.document import Document, Extracted, Page
 from worker.parse.nesting import VOID, bounded
 
 if TYPE_CHECKING:
@@ -186,7 +186,9 @@ def _read(url: str, text: str | bytes, charset: str, max_links: int, extract: Ex
     canonical = None
     if reading.canonical is not None and len(reading.canonical) <= MAX_REFERENCE:
         canonical = join((join(url, base) or url) if base else url, reading.canonical.strip())
-    data = extract(tree) if extract is not None else {}
+    extracted = Extracted({})
+    if extract is not None:
+        extracted = extract(Page(url, (join(url, base) or url) if base else url, tree))
     root = tree.root
     own = root.attributes if root is not None and root.tag == "html" else {}
     references = [reference for reference in reading.references if len(reference) <= MAX_REFERENCE]
@@ -204,5 +206,6 @@ def _read(url: str, text: str | bytes, charset: str, max_links: int, extract: Ex
         kind=kinds.HTML,
         open_graph=reading.open_graph.found,
         json_ld=metadata.json_ld(reading.json_ld) if reading.json_ld else [],
-        data=data,
+        data=extracted.data,
+        detail=extracted.detail,
     )

@@ -76,7 +76,8 @@ def _answers() -> dict[str, Any]:
 
 def _crawl(pool: str, path: Path) -> Crawled:
     answers = _answers()
-    directory = Directory(path)
+    # A room may bring a module that the workers import.
+    directory = Directory(path, {"PYTHONPATH": str(path)})
     path.mkdir(parents=True, exist_ok=True)
     with Website(answers) as site:
         seeds: list[str] = []

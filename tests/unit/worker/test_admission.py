@@ -38,7 +38,10 @@ def admission(*, listed=lambda count: count, **options):
 def admitted(found):
     """Return what was offered, by URL."""
     requests = [
-        decode_entry(entry) for call in found.new.slices() for _, _, links in call for _, _, entry in links
+        decode_entry(entry)
+        for call in found.new.slices()
+        for _, _, links in call
+        for _, _, entry, *_ in links
     ]
     return {request.url: request for request in requests}
 

@@ -17,6 +17,7 @@ from crawl.errors import FinalFetchError
 from crawl.records import PageRecord, to_json
 from demo.charsets import PAGES, encode
 from worker.parse import Reading, parse
+from worker.parse.document import Extracted
 from worker.parse.encoding import lookup
 
 URL = "http://h.test/map.xml.gz"
@@ -52,7 +53,9 @@ FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(Heal
 
 def check(body, content_type, label, *, main_text=False):
     """Read a body in every way a crawl can; a record of it can be written."""
-    reading = Reading(main_text=main_text, extract=lambda tree: {"n": len(tree.css("a"))}, max_bytes=100_000)
+    reading = Reading(
+        main_text=main_text, extract=lambda page: Extracted({"n": len(page.tree.css("a"))}), max_bytes=100_000
+    )
     if body.startswith(b"\x1f\x8b"):
         # What is compressed may be broken or too large, and says so.
         with suppress(FinalFetchError):

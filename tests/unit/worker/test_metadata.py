@@ -6,6 +6,7 @@ import pytest
 
 from crawl.records import PageRecord, record_from_json, to_json
 from worker.parse import Reading, metadata, parse
+from worker.parse.document import Extracted
 
 URL = "http://h.test/"
 PARAGRAPHS = "".join(
@@ -138,9 +139,10 @@ def test_main_text_of_a_plain_text_is_the_text():
 
 def test_rules_see_the_whole_tree():
     """Before scripts and templates are taken out of it; what they return is the document's data."""
+    names = ("script", "title")
     found = parse(
         URL, b"<title>T</title><script>x</script>", None, None, 5,
-        reading=Reading(extract=lambda tree: {name: tree.css_first(name).text() for name in ("script", "title")}),
+        reading=Reading(extract=lambda page: Extracted({name: page.tree.css_first(name).text() for name in names})),
     )  # fmt: skip
 
     assert found.data == {"script": "x", "title": "T"}

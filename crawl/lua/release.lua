@@ -1,0 +1,35 @@
+-- Admit parked URLs, raise the budgets they were parked for, and let a finished crawl go on.
+-- A: groups, max_pages and limits (see _admit.lua), raised: list of {name, key, allowance}, where the name is a pattern or a
+--    host, the key that of its count, and the allowance how many more may follow
+-- Returns {admitted, kept out by the cap, state}. A repeated call admits nothing twice; what the cap keeps out stays parked.
+local state = call('HGET', CRAWL, 'state')
+if not state then return {0, 0, 'gone'} end
+local admitted, capped = admit(A.groups, A.max_pages, A.limits)
+local freed = {}
+for _, group in ipairs(A.groups) do
+  for _, link in ipairs(group[3]) do
+    if call('SISMEMBER', SEEN_ .. link[1], link[2]) == 1 then
+      local name = string.match(call('HGET', A.limits.parked, link[2]) or '', '^%S+')
+      if name then
+        call('HDEL', A.limits.parked, link[2])
+        local word = word_of(name)
+        freed[word] = (freed[word] or 0) + 1
+      end
+    end
+  end
+end
+for word, count in pairs(freed) do
+  if call('HINCRBY', COUNTS, 'refused ' .. word, -count) <= 0 then call('HDEL', COUNTS, 'refused ' .. word) end
+end
+for _, raise in ipairs(A.raised) do
+  local name, key = raise[1], raise[2]
+  call('HSET', key, 'budget ' .. name, tonumber(call('HGET', key, name) or '0') + raise[3])
+end
+if admitted > 0 then
+  if state == 'finished' then
+    call('HSET', CRAWL, 'state', 'running')
+    call('HDEL', CRAWL, 'ended_at')
+  end
+  wake()
+end
+return {admitted, capped, state}
