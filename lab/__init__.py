@@ -9,7 +9,8 @@ From question to answer:
 - `advice`, `reason`, `forecast`, `proof` (what to choose, why, and whether that is right);
 - `schema`, `results`, `report`, `markdown`, `sheet`, `files`, `comparison` (what is written, and read again).
 
-`ladder` is the tutorial's ways on ten pages. `bench`, `site`, `peer`, `memory`, `marks` compare pipelines, and Scrapy.
+`features` and `costs` say what each feature of a crawl costs. `ladder` is the tutorial's ways on ten pages.
+`bench`, `site`, `peer`, `memory`, `marks` compare pipelines, and Scrapy.
 
 May import embedded, export, producer, worker, demo and crawl; only poolcrawl imports it.
 """

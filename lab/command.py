@@ -66,6 +66,11 @@ _ALONE = {
         *("report", "compare", "as_json", "keep", "guarantees", "timelines"),
     ),
 }
+#: Options of the features; no other one means anything there.
+_OF_FEATURES = ("features", "pages", "repeat", "pools", "keep", "as_json")
+#: Pages and rounds of the features: noise of a run is a few percent, so medians of several count.
+FEATURES_PAGES = 2000
+FEATURES_REPEAT = 5
 #: Options of the ladder; no other one means anything there.
 _OF_LADDER = ("ladder", "only", "parse_ms", "repeat", "as_json")
 
@@ -193,6 +198,9 @@ def _lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--ladder", is_flag=True, help="Climb the ladder instead: ten slow pages in every way there is."
 )
+@click.option(
+    "--features", is_flag=True, help="What each feature of a crawl costs instead, in alternating runs."
+)
 @click.option("--only", multiple=True, metavar="NAME", help="Only this rung of the ladder; may be repeated.")
 @click.option("--peers", is_flag=True, help="The same beside Scrapy in the same rounds, and check the marks.")
 @click.option(
@@ -241,6 +249,9 @@ def bench(**options: Any) -> int:
 
         few = (options["only"], options["parse_ms"], options["repeat"], options["as_json"])
         return ladder.bench(*few)
+    if options["features"]:
+        _refuse(options, tuple(name for name in options if name not in _OF_FEATURES), "--features")
+        return _features(options)
     if any(options[name] for name in _OF_PIPELINES):
         _refuse(options, _OF_LAB, "--peers" if options["peers"] else "--pipelines")
         return _pipelines(options)
@@ -260,6 +271,26 @@ def _refuse(options: dict[str, Any], names: tuple[str, ...], beside: str) -> Non
         if not any(options[name] is unset for unset in (None, False)) and options[name] != ():
             message = f"--{name.replace('_', '-')} means nothing beside {beside}; leave out one of them"
             raise click.UsageError(message)
+
+
+def _features(options: dict[str, Any]) -> int:
+    """Measure what each feature costs; return the exit code."""
+    from lab import features, showing, table
+
+    named: tuple[str, ...] = options["pools"] or ("threads",)
+    if len(named) > 1:
+        message = "--features takes one pool; name one with --pools"
+        raise click.UsageError(message)
+    plan = features.Plan(
+        pages=options["pages"] or FEATURES_PAGES,
+        repeat=options["repeat"] or FEATURES_REPEAT,
+        pool=named[0],
+        keep=cast("Path | None", options["keep"]),
+    )
+    result = features.run(plan, say=showing.say)
+    parts = (table.of_features(result.rows()), table.of_marks(result.marks))
+    showing.print_tables(parts, result.row() if options["as_json"] else None)
+    return 0 if all(mark.held for mark in result.marks) else 1
 
 
 def _pipelines(options: dict[str, Any]) -> int:

@@ -126,7 +126,8 @@ def lone_server(directory: Path) -> Iterator[redis.Redis]:
 class Rig:
     """A private stack for one run of one trial. Use as a context manager; inside, all workers are ready.
 
-    `command` starts a worker (default: `poolcrawl worker`), `variables` are further environment of the workers.
+    `command` starts a worker (default: `poolcrawl worker`), `variables` are further environment of the workers,
+    `crawl_options` further options of the crawl.
     """
 
     def __init__(
@@ -138,11 +139,13 @@ class Rig:
         *,
         command: Sequence[str] | None = None,
         variables: Mapping[str, str] | None = None,
+        crawl_options: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.state = State(directory)
         self._way = way
         self._target = target
+        self._crawl_options = tuple(crawl_options)
         trust = {"SSL_CERT_FILE": str(target.ca_file)} if target.ca_file else {}
         self._groups = groups(way)
         self._stack = Stack(
@@ -270,7 +273,7 @@ class Rig:
         seeds = self.state.path / "seeds.txt"
         seeds.write_text("".join(f"{seed}\n" for seed in self._target.seeds), encoding="utf-8")
         command = [*POOLCRAWL, "crawl", "--seeds", str(seeds), "--name", NAME]
-        command += ["--scope", self._target.scope, "--delay", "0", "--json"]
+        command += ["--scope", self._target.scope, "--delay", "0", "--json", *self._crawl_options]
         with ExitStack() as stack:
             out = stack.enter_context(self.state.log("crawl-out").open("wb"))
             log = stack.enter_context(self.state.log("crawl").open("wb"))

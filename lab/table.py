@@ -55,6 +55,19 @@ def _table(title: str, heads: tuple[str, ...]) -> Table:
     return table
 
 
+def of_features(rows: list[dict[str, Any]]) -> Table:
+    """Return what each feature costs, in the order given."""
+    table = Table(title="worker CPU s per 1000 pages", title_style="bold", title_justify="left", **_PLAIN)
+    table.add_column("crawl")
+    for head in ("median", "min", "max", "costs"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        share = _NONE if row["share"] is None else f"{row['share']:+.1%}"
+        cells = (number(row[key], 3) for key in ("cpu_s_per_1000", "least", "most"))
+        table.add_row(row["feature"], *cells, share)
+    return table
+
+
 def of_marks(marks: list[Mark]) -> Table:
     """Return the table of marks."""
     table = Table(title="marks", title_style="bold", title_justify="left", **_PLAIN)
