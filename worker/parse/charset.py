@@ -18,6 +18,8 @@ from worker.parse.encoding import lookup, text_of
 PRESCAN_BYTES = 1024
 #: How far a declaration is looked for where the bytes are no UTF-8 and nothing nearer says what they are.
 LATE_BYTES = 8192
+#: Longer bodies are handed on as UTF-8 whatever they were.
+LONG_BYTES = 1 << 20
 #: Most bytes the detector sees: only text with non-ASCII bytes, so a few are enough.
 SAMPLE_BYTES = 4096
 #: What the detector may answer: what browsers detect, by the names Python and the standard give it.
@@ -61,7 +63,7 @@ _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 
 def decode(body: bytes, label: str | None, form: Form = "html") -> tuple[str, str | bytes]:
-    """Return the encoding used and the text; bytes that already are valid UTF-8 stay bytes, which parse faster.
+    """Return the encoding used and the text, as UTF-8 where it was valid UTF-8 or is long: that parses faster.
 
     A declared encoding counts even where the bytes belie it: what it cannot read becomes U+FFFD, as in browsers.
     """
@@ -90,7 +92,9 @@ def _declaration(body: bytes, form: Form) -> str | None:
 def _text(body: bytes, name: str) -> tuple[str, str | bytes]:
     if name == "utf-8" and _is_utf8(body):
         return name, body
-    return name, text_of(body, name)
+    text = text_of(body, name)
+    # The parser takes UTF-8 and would make its own copy; one character can make a string four times as large.
+    return name, text if len(body) <= LONG_BYTES else text.encode("utf-8", "replace")
 
 
 def _is_utf8(body: bytes) -> bool:

@@ -20,7 +20,7 @@ MAX_REOPENED = 1_000_000
 #: Most memory of a tree, and what its parts take, in bytes (measured; an element with the text behind it, an
 #: attribute with what reading a link needs, any other `<`).
 MAX_TREE_BYTES = 180_000_000
-_ELEMENT_BYTES = 280
+_ELEMENT_BYTES = 300
 _ATTRIBUTE_BYTES = 300
 #: An end tag takes no room, but a look.
 _END_BYTES = 80

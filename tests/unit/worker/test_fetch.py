@@ -213,10 +213,28 @@ def test_a_type_that_is_no_page_is_skipped_unread(serve, ask):
     )
 
 
-@pytest.mark.parametrize("kind", [b"text/plain", b"application/xhtml+xml; charset=x", b"TEXT/HTML"])
+def test_the_size_of_what_is_skipped_is_not_guessed(serve, ask):
+    """Without an announced length there is none."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\nConnection: close\r\n\r\n%PDF"
+
+    ref, body = ask(serve(says(answer)).url())
+
+    assert (ref.outcome, ref.bytes, body) == ("skipped", None, None)
+
+
+@pytest.mark.parametrize(
+    "kind", [b"text/plain", b"application/xhtml+xml; charset=x", b"TEXT/HTML", b"text/xml"]
+)
 def test_readable_types_are_read(serve, ask, kind):
-    """HTML, XHTML and plain text are pages."""
+    """HTML, XHTML, plain text and XML are pages."""
     assert ask(serve(says(page(b"x", b"Content-Type: " + kind))).url())[0].outcome == "ok"
+
+
+def test_a_compressed_file_is_read_where_it_is_a_sitemap(serve, ask):
+    """The path tells it from any other archive."""
+    server = serve(says(page(b"\x1f\x8b", b"Content-Type: application/gzip")))
+
+    assert ["ok", "skipped"] == [ask(server.url(path))[0].outcome for path in ("/map.xml.gz", "/dump.tar.gz")]
 
 
 def test_a_content_type_of_spaces_costs_nothing(serve, ask):
