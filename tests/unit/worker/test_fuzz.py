@@ -62,7 +62,8 @@ def check(body, content_type, label, *, main_text=False):
             parse(URL, body, content_type, label, 20, reading=reading)
         return
     document = parse(URL, body, content_type, label, 20, reading=reading, sitemap=main_text)
-    fields = {name: getattr(document, name) for name in document.__struct_fields__}
+    shared = set(document.__struct_fields__) & set(PageRecord.__struct_fields__)
+    fields = {name: getattr(document, name) for name in shared}
     to_json(PageRecord("c", URL, "seed", None, 0, 1, "ok", **fields))
 
 
