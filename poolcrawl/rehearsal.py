@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import names, urls
+from crawl import names, traps, urls
 from crawl.errors import FetchError
 from crawl.records import FetchRequest
 from worker.fetch import fetch, fetch_robots
@@ -108,6 +108,7 @@ class Rehearsal:
         self._judged: set[str] = set()
         self._admitted = 0
         self._of_host: Counter[str] = Counter()
+        self._of_pattern: Counter[str] = Counter()
 
     def run(self) -> None:
         """Ask for every seed that may be asked for, and judge what it links to."""
@@ -199,6 +200,8 @@ class Rehearsal:
         """Tell the verdict on a URL; return whether it would be admitted and fetched."""
         if not verdict.refusal:
             verdict = self._capped(url) or verdict
+        if not verdict.refusal and via != names.SEED:
+            verdict = self._trapped(url) or verdict
         if not verdict.refusal:
             self._admitted += 1
             self._of_host[urls.host_of(url)] += 1
@@ -226,6 +229,17 @@ class Rehearsal:
             why = f"--max-pages-per-host {of_host} is reached before it"
             return urls.Verdict("capped", "--max-pages-per-host", why)
         return None
+
+    def _trapped(self, url: str) -> urls.Verdict | None:
+        """Return why a URL would be parked, as far as the seeds' own links tell, or None."""
+        pattern = traps.pattern_of(url) if self._options.traps == "park" else None
+        if pattern is None:
+            return None
+        self._of_pattern[pattern] += 1
+        if self._of_pattern[pattern] <= traps.budget_of(pattern, self._options):
+            return None
+        reason = traps.reason_of(pattern)
+        return urls.Verdict(reason.word, "--traps", f"it would be parked; {reason.detail}", pattern)
 
     def _by_robots(self, url: str, origin: _Origin | None) -> urls.Verdict | None:
         """Return robots.txt's refusal, or None; whoever is not asked refuses nothing."""

@@ -21,7 +21,7 @@ PAGES = {
     "/": (
         '<a href="/a">a</a><a href="/private/x">x</a><a href="/file.pdf">pdf</a><a href="/old">o</a>'
         f'<a href="http://{OTHER}/">other</a><a href="/gone?sid=1">gone</a><a href="/private/open">open</a>'
-        '<a href="/closed">closed</a>'
+        '<a href="/closed">closed</a><a href="/r/s/r/s/r/s/">endless</a>'
     ),
     "/a": '<a href="/b">b</a><a href="/gone">gone</a>',
     "/b": '<a href="/c">c</a>',
@@ -174,11 +174,12 @@ def test_a_dry_run_judges_the_links_of_the_seeds_and_makes_nothing(tmp_path):
         "gone": "admitted",
         "private/open": "admitted",
         "closed": "admitted",
+        "r/s/r/s/r/s/": "trap",
     } == {name: one["verdict"] for name, one in verdicts.items()}
     assert ("--exclude", r"\.pdf$", site.url(HOST)) == tuple(
         verdicts["file.pdf"][field] for field in ("rule", "pattern", "parent")
     )
-    assert {"counts": {"admitted": 6, "robots": 1, "exclude": 1, "scope": 1}, "fetched": 1} == last
+    assert {"counts": {"admitted": 6, "robots": 1, "exclude": 1, "scope": 1, "trap": 1}, "fetched": 1} == last
     assert not (tmp_path / ".poolcrawl").exists()
 
 
