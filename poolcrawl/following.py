@@ -23,7 +23,7 @@ from export import files
 from poolcrawl import recrawling, scoping, submission, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
-from producer.pump import Pump
+from producer.pump import OWN_WORKER_WAIT_S, WORKER_WAIT_S, Pump
 from worker import pools
 from worker.parse import extractor
 
@@ -311,6 +311,7 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
             watch=watch,
             say=display.say,
             memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
+            worker_wait_s=WORKER_WAIT_S if stack is None else OWN_WORKER_WAIT_S,
             stream=plan.stream,
         )
         try:

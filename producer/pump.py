@@ -36,8 +36,10 @@ log = logging.getLogger(__name__)
 OWNER_S = 10.0
 #: Longest sleep without looking.
 NAP_S = 1.0
-#: Seconds to wait for the first worker.
+#: Seconds to wait for the first worker that somebody else is to start.
 WORKER_WAIT_S = 10.0
+#: The same for workers of our own, which are seen to run: on a busy machine they take their time to start.
+OWN_WORKER_WAIT_S = 60.0
 #: Seconds Redis may be away before the crawl is left for later.
 REDIS_AWAY_S = 120.0
 #: Seconds between two looks at workers and memory.
