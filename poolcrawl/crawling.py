@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from crawl import connection, settings, urls
+from crawl import connection, settings
 from crawl.errors import UsageError
+from crawl.scope import compile_patterns
 from demo import SEED_URL
 from export import files
 from poolcrawl import credentials, headers, rehearsal, rulesfile, scoping
@@ -240,7 +241,8 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         given["credentials"] = credentials.from_file(options["credentials_file"], say)
     if options["extract_file"] is not None:
         given["extract"] = rulesfile.from_file(options["extract_file"])
-    urls.compile_patterns((*options["include"], *options["exclude"]))
+    for option in ("include", "exclude"):
+        compile_patterns(options[option], f"--{option} ")
     if options["dry_run"]:
         found = _seeds_of_dry_run(options, found, source)
     planned = own.options(

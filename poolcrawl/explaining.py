@@ -12,6 +12,7 @@ from crawl import names, results, settings, urls
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from crawl.parked import parked_entry
+from crawl.scope import Scope
 from embedded.attachment import reading
 from poolcrawl import inquiry
 from poolcrawl.rehearsal import told_rule
@@ -120,7 +121,8 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         record=record,
         parked=parked.detail if parked else None,
     )
-    told.conclusion = _conclusion(told, results.status(client, crawl).refused)
+    cut = _cut_chain(client, crawl, linked) if not seen and parked is None else None
+    told.conclusion = cut or _conclusion(told, results.status(client, crawl).refused)
     return told
 
 
@@ -135,10 +137,23 @@ def _depth(client: redis.Redis, crawl: str, known: object, linked: Linked) -> in
     return min(depths, default=0)
 
 
+def _cut_chain(client: redis.Redis, crawl: str, linked: Linked) -> str | None:
+    """Return the sentence for a URL that only chains of redirects lead to, each of them too long; None otherwise."""
+    if linked.count or not linked.redirects:
+        return None
+    why = None
+    for page in linked.redirects:
+        record = inquiry.record_of(client, crawl, page)
+        if record is None or record.reason != "redirects":
+            return None
+        why = why or f"not admitted: {page} redirects to it, but {record.detail}"
+    return why
+
+
 def _scope(
     client: redis.Redis, crawl: str, options: CrawlOptions, url: str, via: str | None, depth: int
 ) -> Judgement:
-    scope = urls.Scope(options, inquiry.scope_seeds(client, crawl))
+    scope = Scope(options, inquiry.scope_seeds(client, crawl))
     verdict = scope.explain_seed(url) if via == names.SEED else scope.explain(url, depth)
     return Judgement(verdict.refusal or "admitted", verdict.why, verdict.rule, verdict.pattern)
 
@@ -183,7 +198,9 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         return "not admitted: every page that links to it forbids to follow its links (nofollow)"
     if refused.get("capped"):
         return "not admitted: a limit of pages (--max-pages, --max-pages-per-host) was reached before it"
-    return "linked, but not admitted (yet)"
+    if told.state == "finished":
+        return "linked, but not admitted"
+    return "linked, but not admitted yet"
 
 
 _PLACES = {

@@ -245,9 +245,10 @@ def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
                     "leave the option out to continue it, or choose another --name"
                 )
                 raise CrawlExistsError(message)
-            shown = name.removesuffix("_s").replace("_", "-")
+            shown, made = name.removesuffix("_s").replace("_", "-"), getattr(options, name)
+            with_it = f"without --{shown}" if made is None else f"with --{shown} {made}"
             message = (
-                f"crawl '{plan.name}' was made with --{shown} {getattr(options, name)}, not {value}; "
+                f"crawl '{plan.name}' was made {with_it}, not with {value}; "
                 "leave the option out to continue it, or choose another --name"
             )
             raise CrawlExistsError(message)
@@ -403,9 +404,10 @@ def _same_crawl(options: CrawlOptions, *, unnamed: bool) -> str:
     return shlex.join(told)
 
 
-def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
+def _next_commands(plan: Plan, options: CrawlOptions, stack: Stack | None) -> list[str]:
     """Return what a person may want to do next: take the records, try another pool."""
     names_of_pools = list(pools.TABLE)
+    used = stack.pool if stack is not None else plan.settings.pool
     other = names_of_pools[(names_of_pools.index(used) + 1) % len(names_of_pools)]
     command = _command()
     if _in_compose():
@@ -413,9 +415,12 @@ def _next_commands(plan: Plan, options: CrawlOptions, used: str) -> list[str]:
         # Without --no-deps, compose would also bring every service back to its declared scale.
         reading = command.replace(" -T ", " -T --no-deps ")
         return [f"{reading} export {plan.name} > pages.jsonl", again]
+    taken = f"{command} export {plan.name} --output pages.jsonl"
+    if stack is None:  # workers elsewhere have chosen their pool already
+        return [taken]
     same = _same_crawl(options, unnamed=bool(plan.source or plan.stream))
     again = f"CRAWL_POOL={other} {command} {'demo' if options.demo else same}"
-    return [f"{command} export {plan.name} --output pages.jsonl", again]
+    return [taken, again]
 
 
 def _flower_line(stack: Stack | None) -> str | None:
@@ -449,7 +454,7 @@ def _end(
         if _in_compose():
             say(f"copy it out: docker compose cp producer:{Path(plan.output).absolute()} .")
     say("next:")
-    for text in _next_commands(plan, options, stack.pool if stack is not None else plan.settings.pool):
+    for text in _next_commands(plan, options, stack):
         say(f"  {text}")
     if flower:
         say(flower)

@@ -16,6 +16,7 @@ import msgspec
 from crawl import names, traps, urls
 from crawl.errors import FetchError
 from crawl.records import FetchRequest
+from crawl.scope import Scope, Verdict
 from worker.fetch import fetch, fetch_robots
 from worker.guard import Guard
 from worker.parse import directives, parse
@@ -100,7 +101,7 @@ class Rehearsal:
         self._web = web
         self._tell = tell
         self._say = say
-        self._scope = urls.Scope(options)
+        self._scope = Scope(options)
         self._token = product_token(options.user_agent)
         self._origins: dict[str, _Origin] = {}
         #: When a host may be asked next, on `time.monotonic`.
@@ -148,8 +149,11 @@ class Rehearsal:
         if target is None:
             self._say(f"{seed}: failed, scheme: redirects to what is no http or https URL")
             return
-        self.fetched += 1
         target = self._plain(target)
+        if target == seed:
+            self._say(f"{seed}: failed, redirects: it redirects to itself")
+            return
+        self.fetched += 1
         self._say(f"{seed}: {ref.status}, redirects to {target}; name that as the seed to see its links")
         self._scope.widen([target])
         self._link(target, names.REDIRECT, 0, seed)
@@ -171,7 +175,7 @@ class Rehearsal:
         stay = options.robots == "obey" and directives.forbid_links(said)
         for link in links:
             if stay:
-                verdict = urls.Verdict("nofollow", "nofollow", "the page asks not to follow its links")
+                verdict = Verdict("nofollow", "nofollow", "the page asks not to follow its links")
                 self._judge(link, verdict, via, 1, seed, None)
             else:
                 self._link(link, via, 1, seed)
@@ -191,7 +195,7 @@ class Rehearsal:
     def _judge(
         self,
         url: str,
-        verdict: urls.Verdict,
+        verdict: Verdict,
         via: str,
         depth: int,
         parent: str | None,
@@ -221,16 +225,16 @@ class Rehearsal:
         )
         return not verdict.refusal
 
-    def _capped(self, url: str) -> urls.Verdict | None:
+    def _capped(self, url: str) -> Verdict | None:
         most, of_host = self._options.max_pages, self._options.max_pages_per_host
         if most is not None and self._admitted >= most:
-            return urls.Verdict("capped", "--max-pages", f"--max-pages {most} is reached before it")
+            return Verdict("capped", "--max-pages", f"--max-pages {most} is reached before it")
         if of_host is not None and self._of_host[urls.host_of(url)] >= of_host:
             why = f"--max-pages-per-host {of_host} is reached before it"
-            return urls.Verdict("capped", "--max-pages-per-host", why)
+            return Verdict("capped", "--max-pages-per-host", why)
         return None
 
-    def _trapped(self, url: str) -> urls.Verdict | None:
+    def _trapped(self, url: str) -> Verdict | None:
         """Return why a URL would be parked, as far as the seeds' own links tell, or None."""
         pattern = traps.pattern_of(url) if self._options.traps == "park" else None
         if pattern is None:
@@ -239,17 +243,17 @@ class Rehearsal:
         if self._of_pattern[pattern] <= traps.budget_of(pattern, self._options):
             return None
         reason = traps.reason_of(pattern)
-        return urls.Verdict(reason.word, "--traps", f"it would be parked; {reason.detail}", pattern)
+        return Verdict(reason.word, "--traps", f"it would be parked; {reason.detail}", pattern)
 
-    def _by_robots(self, url: str, origin: _Origin | None) -> urls.Verdict | None:
+    def _by_robots(self, url: str, origin: _Origin | None) -> Verdict | None:
         """Return robots.txt's refusal, or None; whoever is not asked refuses nothing."""
         if origin is None:
             return None
         if origin.denial:
-            return urls.Verdict("robots", "robots.txt", origin.denial)
+            return Verdict("robots", "robots.txt", origin.denial)
         if origin.rules is None or origin.rules.allowed(url, self._token):
             return None
-        return urls.Verdict("robots", "robots.txt", told_rule(origin.rules, url, self._token))
+        return Verdict("robots", "robots.txt", told_rule(origin.rules, url, self._token))
 
     def _robots(self, url: str) -> _Origin:
         origin = urls.origin_of(url)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crawl import urls
 from crawl.errors import UsageError
+from crawl.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ def check_seeds(options: CrawlOptions, seeds: Sequence[str], *, more: bool = Fal
 
     Raises UsageError when none can, and the crawl has no other source; `more` says that there are seeds in a file.
     """
-    scope = urls.Scope(options)
+    scope = Scope(options)
     refused = [seed for seed in seeds if scope.pattern_refusal(seed)]
     if not refused:
         return []

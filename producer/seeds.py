@@ -12,6 +12,7 @@ from crawl import keys, names, urls
 from crawl.errors import UsageError
 from crawl.links import Links
 from crawl.records import FetchRequest
+from crawl.scope import scope_entry
 from producer.lines import LONGEST, lines
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class Intake:
     def admit(self, seeds: list[str]) -> bool:
         """Admit one slice of other seeds; return whether the crawl has room for more. Safe to repeat."""
         kind = self._options.scope
-        entries = dict.fromkeys(urls.scope_entry(kind, seed) for seed in seeds)
+        entries = dict.fromkeys(scope_entry(kind, seed) for seed in seeds)
         _, capped = self._frontier.add(
             self._links(seeds),
             max_pages=self._options.max_pages,

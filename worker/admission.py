@@ -9,6 +9,7 @@ import msgspec
 from crawl import names, traps, urls
 from crawl.links import Links
 from crawl.records import FetchRequest
+from crawl.scope import Scope, scope_entry
 from worker import sitemaps
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Admission:
     `listed` adds to the crawl's count of sitemaps that indexes have listed, and returns it.
     """
 
-    def __init__(self, terms: Terms, loaded: Loaded, scope: urls.Scope, listed: Callable[[int], int]) -> None:
+    def __init__(self, terms: Terms, loaded: Loaded, scope: Scope, listed: Callable[[int], int]) -> None:
         options = terms.options
         self.new = Links(finite=options.depth is not None, buckets=options.seen_buckets, known=terms.known)
         self.scope_seeds: list[str] = []
@@ -35,7 +36,7 @@ class Admission:
         self._scope = scope
         self._listed = listed
         #: What this batch adds to the scope; everybody's only when the batch is completed.
-        self._own_scope: urls.Scope | None = None
+        self._own_scope: Scope | None = None
 
     def redirect(self, request: FetchRequest, target: str) -> None:
         """Offer a redirect's target like a link, at the same depth and one hop further."""
@@ -59,11 +60,11 @@ class Admission:
         self._offer(target, request, via=names.REDIRECT, depth=request.depth, hops=request.hops + 1)
 
     def _widen(self, target: str) -> None:
-        entry = urls.scope_entry(self._options.scope, target)
+        entry = scope_entry(self._options.scope, target)
         if entry is not None:
             self.scope_seeds.append(entry)
             alone = msgspec.structs.replace(self._options, seeds=())
-            self._own_scope = urls.Scope(alone, self.scope_seeds)
+            self._own_scope = Scope(alone, self.scope_seeds)
 
     def links(self, request: FetchRequest, document: Document, *, follow: bool = True) -> None:
         """Offer a page's links, one level deeper; where the page forbids to follow them, none is admitted.

@@ -11,9 +11,10 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from crawl import connection, settings, urls
+from crawl import connection, settings
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
+from crawl.scope import Scope
 from worker import pools, sitemaps
 from worker.guard import Guard
 from worker.leases import Renewer
@@ -53,12 +54,12 @@ class Terms:
             max_bytes=options.max_body_bytes,
         )
         #: The scope as far as this process knows it; enough for judging seeds.
-        self.scope = urls.Scope(options)
+        self.scope = Scope(options)
         self._widened = 0
         #: Origins of seeds whose sitemaps this process has offered.
         self.sites: set[str] = set()
 
-    def scope_of(self, frontier: Frontier, count: int) -> urls.Scope:
+    def scope_of(self, frontier: Frontier, count: int) -> Scope:
         """Return the crawl's scope, widened by the first `count` entries at least; reads those not known yet.
 
         Without a lock, which must not be held across a wait: two slots may read the same entries, which harms nobody.

@@ -187,7 +187,9 @@ CASES = {
     "no pages": case(f"crawl {URL} --max-pages 0", "--max-pages", "x>=1"),
     "negative delay": case(f"crawl {URL} --delay -1", "--delay", "0<=x"),
     "unknown scope": case(f"crawl {URL} --scope web", "--scope.*'web'", "host.*domain.*prefix.*any"),
-    "broken include": case(f"crawl {URL} --include a(b", r"'a\(b' is not a valid regular expression", "RE2"),
+    "broken include": case(
+        f"crawl {URL} --include a(b", r"--include 'a\(b' is not a valid regular expression", "RE2"
+    ),
     "broken exclude": case(
         f"crawl {URL} --exclude *.pdf", r"'\*\.pdf' is not a valid regular expression", "RE2"
     ),
@@ -489,7 +491,7 @@ def test_other_options_for_an_existing_crawl_are_refused(crawled):
     done = crawled[0].run("crawl", "http://other.example/", "--name", "here", "--depth", "3")
 
     assert done.code == 2
-    assert "'here' was made with --depth" in done.stderr
+    assert "'here' was made without --depth, not with 3" in done.stderr
     assert "another --name" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -500,7 +502,7 @@ def test_other_options_for_a_finished_crawl_are_refused_too(crawled):
 
     assert done.code == 2
     assert is_one_line(done.stderr), done.stderr
-    assert "'here' was made with --depth" in done.stderr
+    assert "'here' was made without --depth, not with 3" in done.stderr
 
 
 def test_a_reader_who_leaves_early_is_no_failure(crawled):

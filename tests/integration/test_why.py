@@ -21,7 +21,7 @@ PAGES = {
     "/": (
         '<a href="/a">a</a><a href="/private/x">x</a><a href="/file.pdf">pdf</a><a href="/old">o</a>'
         f'<a href="http://{OTHER}/">other</a><a href="/gone?sid=1">gone</a><a href="/private/open">open</a>'
-        '<a href="/closed">closed</a><a href="/r/s/r/s/r/s/">endless</a>'
+        '<a href="/closed">closed</a><a href="/r/s/r/s/r/s/">endless</a><a href="/hop/1">hops</a>'
     ),
     "/a": '<a href="/b">b</a><a href="/gone">gone</a>',
     "/b": '<a href="/c">c</a>',
@@ -37,6 +37,8 @@ def answer(request):
         return Response(ROBOTS, content_type="text/plain")
     if request.path == "/old":
         return Response("", 301, headers=(("Location", "/older"),))
+    if request.path.startswith("/hop/"):
+        return Response("", 302, headers=(("Location", f"/hop/{int(request.path[5:]) + 1}"),))
     if request.path == "/older":
         return Response("", 302, headers=(("Location", "/new"),))
     return PAGES.get(request.path) or Response("", 404)
@@ -118,6 +120,15 @@ def test_a_chain_of_redirects_is_told_from_each_of_its_ends(why, path):
     assert [("old", 301), ("older", 302), ("new", 200)] == hops
 
 
+def test_the_target_of_a_chain_that_is_too_long_is_told_so(why):
+    """The last hop that was asked for is named, with the limit."""
+    told = why("/hop/12")
+
+    assert not told["seen"]
+    assert "not admitted: " in told["conclusion"]
+    assert "/hop/11 redirects to it, but the chain is longer than 10 redirects" in told["conclusion"]
+
+
 def test_a_url_that_nobody_links_to_was_never_seen(why):
     """The sentence that answers most questions."""
     assert "never seen: no page links to it" == why("/nowhere")["conclusion"]
@@ -168,6 +179,7 @@ def test_a_dry_run_judges_the_links_of_the_seeds_and_makes_nothing(tmp_path):
         site.url(HOST): "admitted",
         f"http://{OTHER}/": "scope",
         "a": "admitted",
+        "hop/1": "admitted",
         "private/x": "robots",
         "file.pdf": "exclude",
         "old": "admitted",
@@ -179,7 +191,7 @@ def test_a_dry_run_judges_the_links_of_the_seeds_and_makes_nothing(tmp_path):
     assert ("--exclude", r"\.pdf$", site.url(HOST)) == tuple(
         verdicts["file.pdf"][field] for field in ("rule", "pattern", "parent")
     )
-    assert {"counts": {"admitted": 6, "robots": 1, "exclude": 1, "scope": 1, "trap": 1}, "fetched": 1} == last
+    assert {"counts": {"admitted": 7, "robots": 1, "exclude": 1, "scope": 1, "trap": 1}, "fetched": 1} == last
     assert not (tmp_path / ".poolcrawl").exists()
 
 

@@ -17,7 +17,8 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
 from crawl.errors import UsageError
-from crawl.urls import compile_patterns, join
+from crawl.scope import compile_patterns
+from crawl.urls import join
 from worker.parse.document import Extracted
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 
-from crawl import urls
 from crawl.errors import UsageError
 from crawl.records import CrawlOptions
+from crawl.scope import Scope, scope_entry
 from producer import seeds
 
 
@@ -181,11 +181,11 @@ def test_a_flood_of_bad_lines_is_counted(seeds_file):
 def test_a_seed_widens_the_scope_by_one_entry_that_others_share(kind, entry):
     """A million seeds of one site need one; the scope made of it is the scope made of the seed."""
     seed = "https://www.a.co.uk:444/x/y?z"
-    found = urls.scope_entry(kind, seed)
+    found = scope_entry(kind, seed)
 
     assert found == entry
-    of_entry = urls.Scope(CrawlOptions(scope=kind), [found] if found else ())
-    of_seed = urls.Scope(CrawlOptions(scope=kind, seeds=(seed,)))
+    of_entry = Scope(CrawlOptions(scope=kind), [found] if found else ())
+    of_seed = Scope(CrawlOptions(scope=kind, seeds=(seed,)))
     for url in (
         seed,
         "http://www.a.co.uk/",
@@ -198,7 +198,7 @@ def test_a_seed_widens_the_scope_by_one_entry_that_others_share(kind, entry):
 
 def test_a_scope_that_is_widened_forgets_its_refusals():
     """A host that was refused a moment ago may be a seed's now."""
-    scope = urls.Scope(CrawlOptions(seeds=("http://a.test/",)))
+    scope = Scope(CrawlOptions(seeds=("http://a.test/",)))
     before = scope.refusal("http://b.test/x", 0)
     scope.widen(["http://b.test/"])
 
