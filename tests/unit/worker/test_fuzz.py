@@ -146,14 +146,17 @@ DEAR = {
 
 @pytest.mark.parametrize("name", DEAR)
 def test_nothing_takes_longer_than_seconds(name):
-    """CPU time of one body, main text included: what people send to hang a parser does not."""
+    """CPU time of one body, main text included: what people send to hang a parser does not.
+
+    Each takes up to 2 s on a quiet machine; what grows with the square of its length would take hours.
+    """
     make, content_type = DEAR[name]
     body = make()
     begun = time.thread_time()
     with suppress(FinalFetchError):
         parse(URL, body, content_type, None, 10_000, reading=Reading(main_text=True), sitemap=True)
 
-    assert time.thread_time() - begun < 3
+    assert time.thread_time() - begun < 20
 
 
 #: Parses one page in a process of its own and prints what that process came to, in MB.
