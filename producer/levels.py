@@ -46,6 +46,8 @@ class _Ways:
         self._depths: dict[str, int] = {}
         #: What has no record.
         self.new: dict[str, FetchRequest] = {}
+        #: What was offered since `prune`, and at which depth.
+        self._fresh: list[tuple[str, int]] = []
         #: What lies nearer: fingerprint, depth, and how many more of its links are refused, by reason.
         self.found: list[tuple[str, int, dict[str, int]]] = []
 
@@ -62,6 +64,7 @@ class _Ways:
             if older is None or older.depth > request.depth:
                 self.new[fingerprint] = request
                 self.open.setdefault(request.depth, set()).add(fingerprint)
+                self._fresh.append((fingerprint, request.depth))
         return offers.refused
 
     def refused(self, record: Parsed, depth: int) -> dict[str, int]:
@@ -69,6 +72,17 @@ class _Ways:
         offers = _Offers(self._past, self._now_ms)
         self._past.offer(offers, record, depth)
         return offers.refused
+
+    def prune(self) -> None:
+        """Drop what was offered to no purpose, since it lies that near anyway: nearly everything, which may be much."""
+        for first in range(0, len(self._fresh), SLICE):
+            part = self._fresh[first : first + SLICE]
+            stored = self._past.frontier.depths([fingerprint for fingerprint, _ in part])
+            for (fingerprint, depth), known in zip(part, stored, strict=True):
+                if 0 <= known <= depth:
+                    self.open[depth].discard(fingerprint)
+                    self.new.pop(fingerprint, None)
+        self._fresh.clear()
 
     def settle(self) -> Iterator[None]:
         """Go every way to its end, the nearest pages first."""
@@ -107,6 +121,7 @@ def look(past: Past) -> Iterator[None]:
         for part in past.records(past.look.after, past.look.last):
             for record in part:
                 ways.offer(record, record.depth)
+            ways.prune()
             yield
     yield from ways.settle()
     admitted = 0
