@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import redis
 
-from crawl import keys, names, records, scripts, traps, urls
-from crawl.batches import Batch, Leased, Loaded, Started, denial
+from crawl import keys, names, records, scripts, sitemaps, traps, urls
+from crawl.batches import Batch, Leased, Loaded, Look, Started, denial
 from crawl.errors import UsageError
 from crawl.links import level_of
+from crawl.scope import scope_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from crawl.batches import Refusal, Renewal, Report, Result, RobotsAnswer
     from crawl.links import Links
@@ -40,6 +41,8 @@ HOLD_FIRST_S = 1.0
 ATTEMPTS_KEPT = 200_000
 #: Entries of the scope read per call; the lot may be a hundred thousand.
 SCOPE_SEEDS_PER_CALL = 10_000
+#: URLs marked as maybe nearer than they were found, at most; only redirects and sitemaps mark.
+NEARER_KEPT = 100_000
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -128,6 +131,8 @@ class Frontier:
         `unnamed` notes that there are seeds (of a file or a stream) that no options name.
         """
         key = keys.crawl(self.crawl)
+        if options is not None:
+            self._widen(options)
         with self.client.pipeline(transaction=True) as pipe:
             pipe.hset(key, mapping={"seeds_open": 1, "state": names.RUNNING})
             if unnamed:
@@ -137,6 +142,17 @@ class Frontier:
                 pipe.hincrby(key, "rev", 1)
             pipe.hdel(key, "ended_at")
             pipe.execute()
+
+    def _widen(self, options: CrawlOptions) -> None:
+        """Let seeds that the stored options do not name widen the scope as those of a file do: pages may be parsed."""
+        stored = self.options()
+        if stored is None:
+            return
+        older = {scope_entry(options.scope, seed) for seed in stored[0].seeds}
+        entries = dict.fromkeys(scope_entry(options.scope, seed) for seed in options.seeds)
+        new = [entry for entry in entries if entry is not None and entry not in older]
+        heirs = set(options.seeds) - set(stored[0].seeds)
+        self._run("add", scope_seeds=new, **self._heirs(heirs, options))
 
     def stored(self, pages: Sequence[str]) -> list[bytes | None]:
         """Return the records of these URLs as they are stored, None for each that has none; one call."""
@@ -158,8 +174,13 @@ class Frontier:
         lease: str | None = None,
         close_seeds: bool = False,
         scope_seeds: Iterable[str] = (),
+        late: CrawlOptions | None = None,
+        heirs: Iterable[str] = (),
     ) -> tuple[int, int]:
-        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out."""
+        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out.
+
+        `late` are the options where seeds come while the crawl runs: links may have led to these `heirs` before.
+        """
         admitted = capped = 0
         calls = links.slices()
         for number, groups in enumerate(calls, start=1):
@@ -172,6 +193,8 @@ class Frontier:
                 arguments["host_pages"] = keys.host_pages(self.crawl)
             if number == 1 and scope_seeds:
                 arguments["scope_seeds"] = list(scope_seeds)
+            if number == 1 and late is not None:
+                arguments.update(self._heirs(heirs, late))
             if close_seeds and number == len(calls):
                 arguments["close_seeds"] = True
             new, refused, _ = self._run("add", **arguments)
@@ -371,6 +394,108 @@ class Frontier:
             found += [row.decode() for row in rows]
         return found
 
+    def look_due(self) -> Look:
+        """Return what of the crawl is to be looked at again before it may end."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hmget(
+                keys.crawl(self.crawl), "look_from", "look_to", "look_heirs", "look_levels", "look_after"
+            )
+            pipe.zcard(keys.scope_seeds(self.crawl))
+            pipe.xrevrange(keys.results(self.crawl), count=1)
+            (first, until, heirs, levels, after), count, rows = pipe.execute()
+        return Look(
+            count=count,
+            known=int(first or 0),
+            until=until.decode() if until else None,
+            heirs=heirs is not None,
+            levels=levels is not None,
+            after=after.decode() if after else None,
+            last=rows[0][0].decode() if rows else "0-0",
+        )
+
+    def look_at_levels(self, look: Look) -> None:
+        """Note that pages which come from now on may find others that lie nearer than they were found."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hsetnx(keys.crawl(self.crawl), "look_after", look.last)
+            pipe.hset(keys.crawl(self.crawl), "look_levels", 1)
+            pipe.execute()
+
+    def admit_late(
+        self, links: Links, options: CrawlOptions, *, scope_seeds: Iterable[str] = (), mark: bool = True
+    ) -> tuple[int, int]:
+        """Admit what a second look found; return how many were new, and how many a cap or a budget kept out.
+
+        With `mark`, and a finite depth, note what was seen before and maybe further away.
+        """
+        admitted = kept_out = 0
+        limits = self._limits(options)
+        entries = list(scope_seeds)
+        for groups in links.slices() if len(links) or entries else ():
+            arguments: dict[str, Any] = {"groups": groups}
+            if limits:
+                arguments["limits"] = limits
+            if options.max_pages is not None:
+                arguments["max_pages"] = options.max_pages
+            if entries:
+                arguments["scope_seeds"] = entries
+            if mark and options.depth is not None:
+                arguments["nearer"] = (keys.nearer(self.crawl), NEARER_KEPT, True)
+            new, more, _ = self._run("add", **arguments)
+            admitted, kept_out = admitted + new, kept_out + more
+        return admitted, kept_out
+
+    def looked(self, look: Look, refused: int) -> bool:
+        """End a look for the scope's sake that found so many links outside; False when it has to be done again."""
+        return bool(self._run("looked", to=look.until, known=look.count, refused=refused)[0])
+
+    def _heirs(self, pages: Iterable[str], options: CrawlOptions) -> dict[str, Any]:
+        fingerprints = [urls.fingerprint(page) for page in pages]
+        return {
+            "heirs": [(one % options.seen_buckets, str(one)) for one in fingerprints],
+            "heirs_key": keys.heirs(self.crawl),
+        }
+
+    def heirs(self) -> list[str]:
+        """Return fingerprints of what counts as a seed and was known before."""
+        return [member.decode() for member in self.client.sscan_iter(keys.heirs(self.crawl), count=1000)]
+
+    def inherited(self, heirs: Sequence[str]) -> None:
+        """Forget heirs that were looked at; the look is over unless others have come."""
+        for first in range(0, len(heirs), 1000):
+            self._run("looked", heirs=list(heirs[first : first + 1000]), key=keys.heirs(self.crawl))
+
+    def nearer(self) -> Iterator[tuple[str, int]]:
+        """Yield the fingerprints of URLs that may lie nearer than they were found, and at which depth."""
+        for member, depth in self.client.zscan_iter(keys.nearer(self.crawl), count=1000):
+            yield member.decode(), int(depth)
+
+    def depths(self, fingerprints: Sequence[str]) -> list[int]:
+        """Return at which depths pages were found, -1 for those without a record; a thousand at most."""
+        found: list[int] = self._run("depths", fingerprints=list(fingerprints))
+        return found
+
+    def levelled(
+        self,
+        found: Sequence[tuple[str, int, Mapping[str, int]]],
+        *,
+        marks: Sequence[tuple[str, int]] = (),
+        after: str | None = None,
+        end: bool = False,
+    ) -> None:
+        """Give records their true depth and correct the counts of refused links by so many, each once.
+
+        With `marks` those are taken away; at the `end` the look is over, unless others have come, or is to go on with
+        the records `after` a stream entry.
+        """
+        self._run(
+            "levelled",
+            found=list(found),
+            marks=list(marks),
+            key=keys.nearer(self.crawl),
+            after=after,
+            end=end,
+        )
+
     def listed_sitemaps(self, count: int) -> int:
         """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
         return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
@@ -424,18 +549,22 @@ class Frontier:
         *,
         options: CrawlOptions,
         scope_seeds: Iterable[str] = (),
+        scope_count: int = 0,
         refused: Mapping[str, int] | None = None,
         robots: RobotsAnswer | None = None,
+        heirs: Iterable[str] = (),
     ) -> tuple[bool, int]:
         """Close a fetched batch: records, retries (with their not-before time) and new links, once.
 
         Returns False when somebody closed it before (or it was reclaimed), and how many links the cap or a budget kept
         out.
-        Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open.
+        Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open. `scope_count` says by how
+        many entries of the scope the batch was judged, `heirs` where seeds redirect to.
         """
         self._see(options)
         calls = links.slices()
         limits = self._limits(options) if len(links) else None
+        nearer = (keys.nearer(self.crawl), NEARER_KEPT, False) if options.depth is not None else None
         capped = 0
         for groups in calls[1:]:
             arguments: dict[str, Any] = {"groups": groups, "lease": lease}
@@ -443,6 +572,8 @@ class Frontier:
                 arguments["max_pages"] = options.max_pages
             if limits:
                 arguments["limits"] = limits
+            if nearer:
+                arguments["nearer"] = nearer
             _, more, status = self._run("add", **arguments)
             capped += more
             if status == b"gone":
@@ -474,10 +605,16 @@ class Frontier:
             payload["max_pages"] = options.max_pages
         if limits:
             payload["limits"] = limits
+        if nearer:
+            payload["nearer"] = nearer
         if scope_seeds:
             payload["scope_seeds"] = list(scope_seeds)
         if refused:
             payload["refused"] = dict(refused)
+        if scope_seeds or (refused and "scope" in refused):
+            payload["scope_count"] = scope_count
+        if heirs:
+            payload.update(self._heirs(heirs, options))
         if robots is not None:
             payload["robots"] = robots
             payload["channel"] = keys.notices()
@@ -526,6 +663,16 @@ class Frontier:
         """Return the sitemaps that an origin's robots.txt names; none as long as it has not been read."""
         lines = self.client.hget(keys.robots_prefix(self._view) + origin, "sitemaps")
         return lines.decode().split("\n") if lines else []
+
+    def site(self, options: CrawlOptions, origin: str) -> list[str] | None:
+        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
+        answer = self.robots(origin) if options.robots == "obey" else None
+        if answer is None:
+            return []
+        _, verdict, _ = answer
+        if verdict != "rules":
+            return None if verdict == "deny" else []
+        return sitemaps.declared(origin, self.robots_sitemaps(origin))
 
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""

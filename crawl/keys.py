@@ -228,6 +228,24 @@ def scope_seeds(name: str) -> str:
     return part(name, "scope-seeds")
 
 
+def heirs(name: str) -> str:
+    """set of fingerprints: what counts as a seed and was known before. Written by `complete` and `add`.
+
+    Where seeds redirect to, and seeds that came while the crawl ran. Looked at before the crawl ends
+    (`producer/again.py`), which empties it.
+    """
+    return part(name, "heirs")
+
+
+def nearer(name: str) -> str:
+    """zset, fingerprint -> depth: URLs that may lie nearer to the seeds than they were found. At most 100,000.
+
+    Written by `add` and `complete` with a finite depth, where a redirect or a sitemap leads to what was seen before;
+    emptied by `levelled`.
+    """
+    return part(name, "nearer")
+
+
 def patterns(name: str) -> str:
     """hash, pattern -> URLs admitted, `budget <pattern>` -> its budget where `release` raised it. At most 100,000.
 

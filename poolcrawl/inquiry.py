@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawl import keys, names, records, results, urls
-from worker.parse import directives
+from crawl import admission, keys, names, records, results, urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +141,7 @@ def linked(client: redis.Redis, crawl: str, url: str) -> Linked:
             found.redirects.append(page.url)
         if url in page.links and page.url != url:
             found.count += 1
-            found.nofollow += directives.forbid_links(page.robots)
+            found.nofollow += admission.forbid_links(page.robots)
             found.depth = page.depth + 1 if found.depth is None else min(found.depth, page.depth + 1)
             if len(found.first) < MOST_NAMED:
                 found.first.append(page.url)

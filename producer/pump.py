@@ -18,6 +18,7 @@ from crawl import keys, names
 from crawl.broker import Sender
 from crawl.errors import StoppedError, UnavailableError
 from producer import fleet
+from producer.again import SecondLook
 from producer.seeds import Intake
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Pump:
         self._worker_wait_s = worker_wait_s
         self._stream = stream
         self._intake = Intake(frontier, options)
+        self._again = SecondLook(frontier, say)
         self._token = secrets.token_hex(8)
         self._workers: list[fleet.Worker] = []
         self._looked_at = 0.0
@@ -210,9 +212,13 @@ class Pump:
         self._sender.fetch(leased.batches)
         if leased.state != names.RUNNING:
             return leased.state
-        if leased.ended and not self._streaming():
+        ended = leased.ended and not self._streaming()
+        if self._full_since is None and self._again.step(ended=ended):
+            return None
+        if ended:
             state = self._frontier.finish()
-            return state if state != names.RUNNING else None
+            if state != names.RUNNING:
+                return state
         if not leased.batches:
             self._nap(leased, full=leased.leased >= window)
         return None

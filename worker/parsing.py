@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawl import names, urls
+from crawl.admission import Admission, may_follow
 from crawl.batches import Renewal, Result
 from crawl.errors import FetchError, UnknownCrawlError
 from crawl.records import FetchRequest, PageRecord, to_json
 from worker import validators
-from worker.admission import Admission
 from worker.parse import Document, directives
 from worker.robots import answer_of, product_token
 
@@ -73,8 +73,10 @@ def parse_batch(
             work.admission.new,
             options=terms.options,
             scope_seeds=work.admission.scope_seeds,
+            scope_count=loaded.scope_count,
             refused=work.admission.refused,
             robots=work.robots,
+            heirs=work.admission.heirs,
         )
     finally:
         process.renewer.drop(held)
@@ -104,7 +106,9 @@ class _Parsing:
         frontier = process.frontier(crawl)
         scope = terms.scope_of(frontier, loaded.scope_count)
         self.sites: list[str] = []
-        self.admission = Admission(terms, loaded, scope, frontier.listed_sitemaps)
+        self.admission = Admission(
+            options, scope, frontier.listed_sitemaps, now_ms=loaded.now_ms, known=terms.known
+        )
         self.robots: RobotsAnswer | None = None
         self._process = process
         self._crawl = crawl
@@ -156,7 +160,7 @@ class _Parsing:
         else:
             validators.restore(record, older)
             document = Document(links=older.links, kind=older.kind, robots=older.robots)
-            self.admission.links(request, document, follow=self._may_follow(record))
+            self.admission.links(request, document, follow=may_follow(self._options, record.robots))
         self._close(request, record)
 
     def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
@@ -204,7 +208,7 @@ class _Parsing:
         origin = urls.origin_of(request.url)
         if origin in self._sites or origin in self.sites:
             return
-        declared = self._process.sitemaps(self._crawl, self._options, origin)
+        declared = self._process.frontier(self._crawl).site(self._options, origin)
         if declared is not None:
             self.admission.site(request, declared)
         self.sites.append(origin)
@@ -282,9 +286,6 @@ class _Parsing:
             return
         self.admission.redirect(request, target)
 
-    def _may_follow(self, record: PageRecord) -> bool:
-        return self._options.robots != "obey" or not directives.forbid_links(record.robots)
-
     def _read(self, request: FetchRequest, ref: PageRef, record: PageRecord) -> None:
         began = time.perf_counter()
         body = self._bodies.get(ref.index)
@@ -329,7 +330,7 @@ class _Parsing:
         record.data = document.data
         record.detail = document.detail
         record.robots = self._directives(document.robots_meta, ref.robots_tag)
-        self.admission.links(request, document, follow=self._may_follow(record))
+        self.admission.links(request, document, follow=may_follow(self._options, record.robots))
         record.parse_ms = round((time.perf_counter() - began) * 1000, 3)
 
 

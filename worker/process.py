@@ -15,7 +15,7 @@ from crawl import connection, settings
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
 from crawl.scope import Scope
-from worker import pools, sitemaps
+from worker import pools
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
@@ -156,17 +156,6 @@ class Process:
             ):
                 _, (_, dropped, _) = self._rules.popitem(last=False)
                 self._rules_chars -= _chars(dropped)
-
-    def sitemaps(self, crawl: str, options: CrawlOptions, origin: str) -> list[str] | None:
-        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
-        frontier = self.frontier(crawl)
-        answer = frontier.robots(origin) if options.robots == "obey" else None
-        if answer is None:
-            return []
-        _, verdict, _ = answer
-        if verdict != "rules":
-            return None if verdict == "deny" else []
-        return sitemaps.declared(origin, frontier.robots_sitemaps(origin))
 
     def web(self, options: CrawlOptions) -> Web:
         """Return the HTTP session of this slot's owner (process or thread, as the pool table says)."""

@@ -1,6 +1,8 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
 -- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
---    groups, max_pages and limits (see _admit.lua), scope_seeds, refused (reason -> count),
+--    groups, max_pages, limits and nearer (see _admit.lua), scope_seeds, refused (reason -> count),
+--    scope_count (by how many entries of the scope the batch was judged; where it widens or was refused any link for that),
+--    heirs (where seeds redirect to, or nil; see _admit.lua) and heirs_key,
 --    robots (see crawl/batches.py:RobotsAnswer; or nil), channel
 -- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
 local key = LEASE_ .. A.lease
@@ -22,6 +24,8 @@ for _, retry in ipairs(A.retries) do
 end
 if A.scope_seeds then widen(A.scope_seeds) end
 for reason, count in pairs(A.refused or {}) do call('HINCRBY', COUNTS, 'refused ' .. reason, count) end
+-- Wider than this batch knew: others and it may have refused what lies inside now.
+if A.scope_count and call('ZCARD', SCOPE_SEEDS) > A.scope_count then look_again(A.scope_count) end
 
 -- What an origin's robots.txt came to. One that could not be had leaves an older answer in force, if that is not too old.
 local function answered(robots)
@@ -63,7 +67,8 @@ local function answered(robots)
 end
 if A.robots then answered(A.robots) end
 
-local admitted, capped = admit(A.groups, A.max_pages, A.limits)
+if A.heirs then inherit(A.heirs, A.heirs_key) end
+local admitted, capped = admit(A.groups, A.max_pages, A.limits, A.nearer)
 call('UNLINK', BODIES_ .. A.lease)
 wake()
 return {'ok', admitted, capped}
