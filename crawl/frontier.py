@@ -16,7 +16,7 @@ import redis
 
 from crawl import keys, names, records, scripts, traps, urls
 from crawl.batches import Batch, Leased, Loaded, Started, denial
-from crawl.errors import UsageError
+from crawl.errors import StoppedError, UsageError
 from crawl.links import level_of
 
 if TYPE_CHECKING:
@@ -40,8 +40,16 @@ HOLD_FIRST_S = 1.0
 ATTEMPTS_KEPT = 200_000
 #: Entries of the scope read per call; the lot may be a hundred thousand.
 SCOPE_SEEDS_PER_CALL = 10_000
+#: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
+HOSTS_PER_CALL = 200
+CLEARED_PER_CALL = 500
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
+
+_COUNT = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then "
+    "return redis.call('HINCRBY', KEYS[2], 'sitemaps listed', ARGV[1]) end"
+)
 
 #: Arguments of a verb; JSON inside goes as text, since Redis' MessagePack knows no binary type.
 _pack = msgspec.msgpack.Encoder().encode
@@ -93,9 +101,10 @@ class Frontier:
     def _run(self, verb: str, **arguments: Any) -> Any:
         return scripts.run(self.client, verb, self._keys, [*self._prefixes, _pack(arguments)])
 
-    def create(self, options: CrawlOptions) -> tuple[bool, CrawlOptions, str]:
+    def create(self, options: CrawlOptions, *, unnamed: bool = False) -> tuple[bool, CrawlOptions, str]:
         """Make the crawl unless it exists; return whether it was made, the stored options and its state.
 
+        `unnamed` notes that there will be seeds that the options do not name.
         Raises UsageError when another release made it with a layout this one does not know.
         """
         made, stored, state, schema = self._run(
@@ -105,6 +114,8 @@ class Frontier:
             schema=records.SCHEMA,
             index=keys.crawls(),
             per_host=options.max_pages_per_host,
+            unnamed=unnamed,
+            channel=keys.states(),
         )
         check_schema(self.crawl, schema)
         return bool(made), records.options_from_json(stored), state.decode()
@@ -125,18 +136,19 @@ class Frontier:
     def reopen(self, options: CrawlOptions | None, *, unnamed: bool = False) -> None:
         """Take further seeds: store the options that name them, if any do, and open the seed source.
 
-        `unnamed` notes that there are seeds (of a file or a stream) that no options name.
+        `unnamed` notes that there are seeds (of a file or a stream) that no options name. Raises StoppedError when the
+        crawl was cancelled.
         """
-        key = keys.crawl(self.crawl)
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"seeds_open": 1, "state": names.RUNNING})
-            if unnamed:
-                pipe.hset(key, "unnamed_seeds", 1)
-            if options is not None:
-                pipe.hset(key, "options", records.to_json(options))
-                pipe.hincrby(key, "rev", 1)
-            pipe.hdel(key, "ended_at")
-            pipe.execute()
+        arguments: dict[str, Any] = {"unnamed": unnamed, "channel": keys.states()}
+        if options is not None:
+            arguments["options"] = records.to_json(options).decode()
+        self._admits(self._run("reopen", **arguments)[0])
+
+    def _admits(self, state: bytes) -> None:
+        """Raise StoppedError for the state of a crawl that admits nothing any more."""
+        if state.decode() in names.OVER:
+            message = f"crawl '{self.crawl}' was {state.decode()}; choose another --name to crawl again"
+            raise StoppedError(message)
 
     def stored(self, pages: Sequence[str]) -> list[bytes | None]:
         """Return the records of these URLs as they are stored, None for each that has none; one call."""
@@ -159,7 +171,10 @@ class Frontier:
         close_seeds: bool = False,
         scope_seeds: Iterable[str] = (),
     ) -> tuple[int, int]:
-        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out."""
+        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out.
+
+        Raises StoppedError when the crawl was cancelled.
+        """
         admitted = capped = 0
         calls = links.slices()
         for number, groups in enumerate(calls, start=1):
@@ -174,7 +189,8 @@ class Frontier:
                 arguments["scope_seeds"] = list(scope_seeds)
             if close_seeds and number == len(calls):
                 arguments["close_seeds"] = True
-            new, refused, _ = self._run("add", **arguments)
+            new, refused, status = self._run("add", **arguments)
+            self._admits(status)
             admitted += new
             capped += refused
         return admitted, capped
@@ -373,7 +389,9 @@ class Frontier:
 
     def listed_sitemaps(self, count: int) -> int:
         """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
-        return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
+        # A parse that ends late brings nothing of a deleted crawl back.
+        counted = self.client.eval(_COUNT, 2, keys.crawl(self.crawl), keys.counts(self.crawl), count)
+        return int(counted or 0)
 
     def _limits(self, options: CrawlOptions) -> dict[str, Any]:
         """Return what bounds the URLs of one host and one pattern (`_admit.lua`); nothing where nothing does."""
@@ -409,6 +427,7 @@ class Frontier:
         ]
         for groups in links.slices():
             arguments: dict[str, Any] = {"groups": groups, "limits": limits, "raised": told}
+            arguments["channel"] = keys.states()
             if options.max_pages is not None:
                 arguments["max_pages"] = options.max_pages
             new, more, found = self._run("release", **arguments)
@@ -500,14 +519,42 @@ class Frontier:
         """End the crawl if nothing is left; return its state. Its hosts forget what it asked of them."""
         state = str(self._run("finish")[0].decode())
         if state == names.FINISHED:
-            fields = [f"{word} {self.crawl}" for word in ("delay", "cap", "adaptive")]
-            hosts = list(self.client.sscan_iter(keys.hosts(self.crawl), count=1000))
-            for first in range(0, len(hosts), 1000):
-                with self.client.pipeline(transaction=False) as pipe:
-                    for host in hosts[first : first + 1000]:
-                        pipe.hdel(keys.host(host.decode()), *fields)
-                    pipe.execute()
+            self.forget()
         return state
+
+    def forget(self) -> None:
+        """Have the crawl's hosts forget what it asked of them, a few hundred at a time; safe to repeat."""
+        hosts = [host.decode() for host in self.client.sscan_iter(keys.hosts(self.crawl), count=1000)]
+        for first in range(0, len(hosts), HOSTS_PER_CALL):
+            self._run("forget", hosts=hosts[first : first + HOSTS_PER_CALL])
+
+    def pause(self, by: str) -> str:
+        """Hand out nothing more until `resume`; return the state before. Only a running crawl is changed."""
+        return str(self._run("pause", by=by, channel=keys.states())[0].decode())
+
+    def resume(self) -> str:
+        """Let a paused crawl go on; return the state before."""
+        return str(self._run("resume", channel=keys.states())[0].decode())
+
+    def cancel(self) -> str:
+        """End a running or paused crawl for good; return the state before. `clear` takes away what it holds."""
+        return str(self._run("cancel", channel=keys.states())[0].decode())
+
+    def delete(self) -> str:
+        """Mark a finished or cancelled crawl as being deleted; return the state before."""
+        return str(self._run("delete")[0].decode())
+
+    def clear(self, options: CrawlOptions, *, force: bool) -> int:
+        """Take away what a cancelled crawl holds, in slices; return how many leases with a request under way are left.
+
+        With `force` those are closed as well. Safe to repeat.
+        """
+        self._see(options)
+        under_way, more = 0, 1
+        while more:
+            more, left = self._run("clear", limit=CLEARED_PER_CALL, skip=under_way, force=force)
+            under_way += left
+        return under_way
 
     def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int]:
         """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues and now (ms)."""

@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, comparing, crawling, explaining, inspecting, trapping
+from poolcrawl import __version__, comparing, crawling, explaining, inspecting, steering, trapping
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -42,6 +42,10 @@ for command in (
     inspecting.audit,
     comparing.changed,
     inspecting.doctor,
+    steering.pause,
+    steering.resume,
+    steering.cancel,
+    steering.delete,
     trapping.parked,
     trapping.release,
     explaining.why,

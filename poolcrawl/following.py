@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawl import broker, connection, names, results
-from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
+from crawl.errors import CrawlExistsError, NoCrawlYetError, StoppedError, UnknownCrawlError, UsageError
 from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
@@ -180,6 +180,7 @@ def _continue_private(plan: Plan) -> bool:
                     raise results.unknown(client, plan.name)
                 return True
             options, _, _, state = stored
+            _refuse_ended(plan.name, state)
             _refuse_other_options(plan, options)
             if state == names.FINISHED and not submission.brings_news(
                 plan, Frontier(client, plan.name), options
@@ -254,6 +255,16 @@ def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
             raise CrawlExistsError(message)
 
 
+def _refuse_ended(crawl: str, state: str) -> None:
+    """Raise UsageError for a crawl that a person ended."""
+    if state in names.OVER:
+        message = (
+            f"crawl '{crawl}' was {state} and does not go on; choose another --name, "
+            f"or remove it with `{_command()} delete {crawl}`"
+        )
+        raise UsageError(message)
+
+
 def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     """Make or continue the crawl; return its options and state.
 
@@ -265,9 +276,12 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     if stored is None:
         if plan.stream is not None and not plan.seeds and plan.older is None:
             plan.stream.wait_for_first()
-        _, options, state = frontier.create(_options(plan))
+        planned = _options(plan)
+        _, unnamed = submission.further(plan, frontier, planned)
+        _, options, state = frontier.create(planned, unnamed=unnamed or plan.stream is not None)
     else:
         options, _, _, state = stored
+    _refuse_ended(frontier.crawl, state)
     _refuse_other_options(plan, options)
     if state == names.FINISHED and not submission.brings_news(plan, frontier, options):
         return options, state
@@ -278,6 +292,10 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
         frontier.reopen(options if new else None, unnamed=unnamed)
+    if state == names.PAUSED:
+        # Whoever continues a crawl wants it to go on.
+        frontier.resume()
+        return options, names.RUNNING
     return options, names.RUNNING if new or unnamed or plan.stream is not None else state
 
 
@@ -325,9 +343,23 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
             )
             raise
     if state != names.FINISHED:
-        say(f"crawl '{plan.name}' is {state}; continue it with `{_command()} crawl --name {plan.name}`")
-        return 4
+        return _ended_early(plan, client, state)
     return _end(plan, client, options, flower, stack)
+
+
+def _ended_early(plan: Plan, client: redis.Redis, state: str) -> int:
+    """Say that somebody paused or cancelled the crawl, and what can be done; return the exit code."""
+    name, command = plan.name, _command()
+    if state == names.PAUSED:
+        say(f"crawl '{name}' was paused; it goes on with `{command} crawl --name {name}`")
+    elif state in names.OVER:
+        say(f"crawl '{name}' was cancelled; its records are kept: `{command} export {name}`")
+    else:
+        say(f"crawl '{name}' is gone: somebody deleted it")
+    if plan.as_json and state in (names.PAUSED, *names.OVER):
+        with contextlib.suppress(UnknownCrawlError):
+            print(json.dumps(summary.as_dict(results.status(client, str(name)))), flush=True)
+    return StoppedError.exit_code
 
 
 def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:

@@ -59,6 +59,10 @@ _AWAY = (
 )
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+_WORKED = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then "
+    "return redis.call('HINCRBY', KEYS[1], 'active_ms', ARGV[1]) end return 0"
+)
 _KEEP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 
 
@@ -111,8 +115,9 @@ class Pump:
             if self._streaming():
                 # Only now: whoever pumped before would not have ended while the seed source was open.
                 self._frontier.reopen(None, unnamed=True)
-            # What an earlier pump was stopped by is looked at afresh.
-            self._client.hdel(keys.crawl(self._crawl), "paused_by")
+            # What an earlier pump was stopped by is looked at afresh; what a person paused stays so.
+            if self._client.hget(keys.crawl(self._crawl), "state") == names.RUNNING.encode():
+                self._client.hdel(keys.crawl(self._crawl), "paused_by")
             self._wait_for_worker()
             self._counted_at = time.monotonic()
             while True:
@@ -262,7 +267,9 @@ class Pump:
     def _note_time(self) -> None:
         """Count the time this crawl was worked on, so that a night between two runs is not part of it."""
         now = time.monotonic()
-        self._client.hincrby(keys.crawl(self._crawl), "active_ms", int((now - self._counted_at) * 1000))
+        # Of a crawl that was deleted meanwhile nothing may come back.
+        worked_ms = int((now - self._counted_at) * 1000)
+        self._client.eval(_WORKED, 1, keys.crawl(self._crawl), worked_ms)
         self._counted_at = now
 
     def _keep(self) -> None:

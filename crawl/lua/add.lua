@@ -1,7 +1,10 @@
 -- Admit URLs: seen set, cap and enqueue in one step. At most 1000 links and 256 KB per call.
 -- A: groups, max_pages, lease (optional: only while this lease is open), close_seeds (optional), scope_seeds (optional),
 --    limits (see _admit.lua), or without a lease host_pages (key): seeds are never parked, but count for their host
--- Returns {admitted, capped, status}. A repeated call admits nothing twice (admitted 0).
+-- Returns {admitted, capped, status}: 'ok', 'gone' (the lease), or the state of a crawl that admits nothing any more.
+-- A repeated call admits nothing twice (admitted 0).
+local state = call('HGET', CRAWL, 'state')
+if over(state) then return {0, 0, A.lease and 'gone' or state} end
 if A.lease and call('EXISTS', LEASE_ .. A.lease) == 0 then return {0, 0, 'gone'} end
 if A.scope_seeds then widen(A.scope_seeds) end
 local limits = A.limits

@@ -2,10 +2,11 @@
 -- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
 --    groups, max_pages and limits (see _admit.lua), scope_seeds, refused (reason -> count),
 --    robots (see crawl/batches.py:RobotsAnswer; or nil), channel
--- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
+-- Returns {'ok', admitted, capped} or {'gone'}: closed before, reclaimed, or the crawl was cancelled. A repeated call
+-- returns 'gone'.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'host', 'queue', 'level')
-if held[1] ~= 'fetched' then return {'gone', 0, 0} end
+if held[1] ~= 'fetched' or over(call('HGET', CRAWL, 'state')) then return {'gone', 0, 0} end
 close_lease(key, held[2])
 
 for _, result in ipairs(A.results) do
