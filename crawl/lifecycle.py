@@ -68,6 +68,8 @@ def _pumped(client: redis.Redis, crawl: str) -> bool:
 
 
 def _wrong(crawl: str, state: str, verb: str, remedy: str) -> UsageError:
+    if state == names.DELETED:
+        remedy = f"`poolcrawl delete {crawl}` goes on with removing it"
     message = f"crawl '{crawl}' is {state}, so there is nothing to {verb}; {remedy}"
     return UsageError(message)
 
