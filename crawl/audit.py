@@ -21,7 +21,10 @@ LOOKS = 10
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """What an audit found. `pending` URLs have no record yet because the crawl has not ended."""
+    """What an audit found. `pending` URLs have no record yet because the crawl has not ended.
+
+    `cancelled` ones have none because the crawl was cancelled before they were done.
+    """
 
     crawl: str
     records: int
@@ -31,6 +34,7 @@ class Audit(msgspec.Struct, frozen=True):
     digest: str
     pending: int = 0
     state: str = ""
+    cancelled: int = 0
 
     @property
     def clean(self) -> bool:
@@ -81,15 +85,18 @@ def audit(client: redis.Redis, crawl: str) -> Audit:
         missing = missing - set(counted) - pending
         if not missing or status.state != names.RUNNING:
             break
+    # Counted by the scripts that took them away, so a URL that is really missing stays missing.
+    cancelled = min(len(missing), results.status(client, crawl).cancelled)
     lines = [line for _, line in results.lines(client, crawl)]
     return Audit(
         crawl=crawl,
         records=len(lines),
-        missing=len(missing) + max(0, len(counted) - len(lines)),
+        missing=len(missing) - cancelled + max(0, len(counted) - len(lines)),
         duplicate=sum(count - 1 for count in counted.values()),
         # What a budget or a trap kept out depends on the order of discovery, as what the page limit kept out.
         capped=sum(status.refused.get(word, 0) for word in ("capped", "budget", "trap")),
         digest=digest(lines),
         pending=len(pending),
         state=status.state,
+        cancelled=cancelled,
     )

@@ -16,7 +16,7 @@ import redis
 
 from crawl import keys, names, records, scripts, sitemaps, traps, urls
 from crawl.batches import Batch, Leased, Loaded, Look, Started, denial
-from crawl.errors import UsageError
+from crawl.errors import StoppedError, UsageError
 from crawl.links import level_of
 from crawl.scope import scope_entry
 
@@ -43,8 +43,16 @@ ATTEMPTS_KEPT = 200_000
 SCOPE_SEEDS_PER_CALL = 10_000
 #: URLs marked as maybe nearer than they were found, at most; only redirects and sitemaps mark.
 NEARER_KEPT = 100_000
+#: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
+HOSTS_PER_CALL = 200
+CLEARED_PER_CALL = 500
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
+
+_COUNT = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then "
+    "return redis.call('HINCRBY', KEYS[2], 'sitemaps listed', ARGV[1]) end"
+)
 
 #: Arguments of a verb; JSON inside goes as text, since Redis' MessagePack knows no binary type.
 _pack = msgspec.msgpack.Encoder().encode
@@ -96,9 +104,10 @@ class Frontier:
     def _run(self, verb: str, **arguments: Any) -> Any:
         return scripts.run(self.client, verb, self._keys, [*self._prefixes, _pack(arguments)])
 
-    def create(self, options: CrawlOptions) -> tuple[bool, CrawlOptions, str]:
+    def create(self, options: CrawlOptions, *, unnamed: bool = False) -> tuple[bool, CrawlOptions, str]:
         """Make the crawl unless it exists; return whether it was made, the stored options and its state.
 
+        `unnamed` notes that there will be seeds that the options do not name.
         Raises UsageError when another release made it with a layout this one does not know.
         """
         made, stored, state, schema = self._run(
@@ -108,6 +117,8 @@ class Frontier:
             schema=records.SCHEMA,
             index=keys.crawls(),
             per_host=options.max_pages_per_host,
+            unnamed=unnamed,
+            channel=keys.states(),
         )
         check_schema(self.crawl, schema)
         return bool(made), records.options_from_json(stored), state.decode()
@@ -128,20 +139,21 @@ class Frontier:
     def reopen(self, options: CrawlOptions | None, *, unnamed: bool = False) -> None:
         """Take further seeds: store the options that name them, if any do, and open the seed source.
 
-        `unnamed` notes that there are seeds (of a file or a stream) that no options name.
+        `unnamed` notes that there are seeds (of a file or a stream) that no options name. Raises StoppedError when the
+        crawl was cancelled.
         """
-        key = keys.crawl(self.crawl)
         if options is not None:
             self._widen(options)
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"seeds_open": 1, "state": names.RUNNING})
-            if unnamed:
-                pipe.hset(key, "unnamed_seeds", 1)
-            if options is not None:
-                pipe.hset(key, "options", records.to_json(options))
-                pipe.hincrby(key, "rev", 1)
-            pipe.hdel(key, "ended_at")
-            pipe.execute()
+        arguments: dict[str, Any] = {"unnamed": unnamed, "channel": keys.states()}
+        if options is not None:
+            arguments["options"] = records.to_json(options).decode()
+        self._admits(self._run("reopen", **arguments)[0])
+
+    def _admits(self, state: bytes) -> None:
+        """Raise StoppedError for the state of a crawl that admits nothing any more."""
+        if state.decode() in names.OVER:
+            message = f"crawl '{self.crawl}' was {state.decode()}; choose another --name to crawl again"
+            raise StoppedError(message)
 
     def _widen(self, options: CrawlOptions) -> None:
         """Let seeds that the stored options do not name widen the scope as those of a file do: pages may be parsed."""
@@ -180,6 +192,7 @@ class Frontier:
         """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out.
 
         `late` are the options where seeds come while the crawl runs: links may have led to these `heirs` before.
+        Raises StoppedError when the crawl was cancelled.
         """
         admitted = capped = 0
         calls = links.slices()
@@ -197,7 +210,8 @@ class Frontier:
                 arguments.update(self._heirs(heirs, late))
             if close_seeds and number == len(calls):
                 arguments["close_seeds"] = True
-            new, refused, _ = self._run("add", **arguments)
+            new, refused, status = self._run("add", **arguments)
+            self._admits(status)
             admitted += new
             capped += refused
         return admitted, capped
@@ -498,7 +512,9 @@ class Frontier:
 
     def listed_sitemaps(self, count: int) -> int:
         """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
-        return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
+        # A parse that ends late brings nothing of a deleted crawl back.
+        counted = self.client.eval(_COUNT, 2, keys.crawl(self.crawl), keys.counts(self.crawl), count)
+        return int(counted or 0)
 
     def _limits(self, options: CrawlOptions) -> dict[str, Any]:
         """Return what bounds the URLs of one host and one pattern (`_admit.lua`); nothing where nothing does."""
@@ -534,6 +550,7 @@ class Frontier:
         ]
         for groups in links.slices():
             arguments: dict[str, Any] = {"groups": groups, "limits": limits, "raised": told}
+            arguments["channel"] = keys.states()
             if options.max_pages is not None:
                 arguments["max_pages"] = options.max_pages
             new, more, found = self._run("release", **arguments)
@@ -637,14 +654,42 @@ class Frontier:
         """End the crawl if nothing is left; return its state. Its hosts forget what it asked of them."""
         state = str(self._run("finish")[0].decode())
         if state == names.FINISHED:
-            fields = [f"{word} {self.crawl}" for word in ("delay", "cap", "adaptive")]
-            hosts = list(self.client.sscan_iter(keys.hosts(self.crawl), count=1000))
-            for first in range(0, len(hosts), 1000):
-                with self.client.pipeline(transaction=False) as pipe:
-                    for host in hosts[first : first + 1000]:
-                        pipe.hdel(keys.host(host.decode()), *fields)
-                    pipe.execute()
+            self.forget()
         return state
+
+    def forget(self) -> None:
+        """Have the crawl's hosts forget what it asked of them, a few hundred at a time; safe to repeat."""
+        hosts = [host.decode() for host in self.client.sscan_iter(keys.hosts(self.crawl), count=1000)]
+        for first in range(0, len(hosts), HOSTS_PER_CALL):
+            self._run("forget", hosts=hosts[first : first + HOSTS_PER_CALL])
+
+    def pause(self, by: str) -> str:
+        """Hand out nothing more until `resume`; return the state before. Only a running crawl is changed."""
+        return str(self._run("pause", by=by, channel=keys.states())[0].decode())
+
+    def resume(self) -> str:
+        """Let a paused crawl go on; return the state before."""
+        return str(self._run("resume", channel=keys.states())[0].decode())
+
+    def cancel(self) -> str:
+        """End a running or paused crawl for good; return the state before. `clear` takes away what it holds."""
+        return str(self._run("cancel", channel=keys.states())[0].decode())
+
+    def delete(self) -> str:
+        """Mark a finished or cancelled crawl as being deleted; return the state before."""
+        return str(self._run("delete")[0].decode())
+
+    def clear(self, options: CrawlOptions, *, force: bool) -> int:
+        """Take away what a cancelled crawl holds, in slices; return how many leases with a request under way are left.
+
+        With `force` those are closed as well. Safe to repeat.
+        """
+        self._see(options)
+        under_way, more = 0, 1
+        while more:
+            more, left = self._run("clear", limit=CLEARED_PER_CALL, skip=under_way, force=force)
+            under_way += left
+        return under_way
 
     def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int]:
         """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues and now (ms)."""

@@ -32,7 +32,7 @@ def host(name: str) -> str:
 
     `ended` is the end of its last request. `fails` and `refused` are counts, with `fail_reason`, `refusal` (a status)
     and `refused_at`. `robots_delay <robots key>` per origin; `delay`, `cap`, `adaptive <crawl>` per active crawl.
-    Shared by all crawls. Written by `lease`, `fetched`, `complete`, `reap`, `finish`; expires a day after its last use.
+    Shared by all crawls. Written by `lease`, `fetched`, `complete`, `reap`, `forget`; expires a day after its last use.
     """
     return f"{PREFIX}host:{name}"
 
@@ -71,6 +71,19 @@ def notices() -> str:
     Published by `fetched` (a refusal), `complete` and `lease` (a delay that batches under way know nothing of).
     """
     return f"{PREFIX}notices"
+
+
+def states() -> str:
+    """channel (publish and subscribe): `<crawl> <state>` whenever a crawl begins to run, is paused or cancelled.
+
+    Published by `create`, `reopen`, `release`, `pause`, `resume`, `cancel`; heard by workers and by pump services.
+    """
+    return f"{PREFIX}states"
+
+
+def pumps() -> str:
+    """zset, name of a pump service -> expiry (Redis ms). Written by each service; stale members are ignored."""
+    return f"{PREFIX}pumps"
 
 
 def robots_prefix(view: str = "") -> str:
@@ -212,7 +225,7 @@ def counts(name: str) -> str:
 
 
 def hosts(name: str) -> str:
-    """set of host names the crawl admitted a URL of, or followed a robots.txt to; `finish` frees them.
+    """set of host names the crawl admitted a URL of, or followed a robots.txt to; `forget` frees them.
 
     Written by `add`, `complete` and `lease`.
     """
@@ -278,3 +291,8 @@ def wake(name: str) -> str:
 def pump(name: str) -> str:
     """string, the owner's token, expiring: at most one pump serves a crawl."""
     return part(name, "pump")
+
+
+def submitter(name: str) -> str:
+    """string, a token, expiring: somebody is submitting the crawl's seeds, so no pump service takes it meanwhile."""
+    return part(name, "submitter")

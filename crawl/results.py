@@ -47,6 +47,10 @@ class Status(msgspec.Struct, frozen=True):
     #: Whether a producer works on it now.
     pumped: bool
     demo: bool
+    #: URLs that ended without a record, because the crawl was cancelled.
+    cancelled: int = 0
+    #: Whether somebody began to submit seeds and ended before the last one.
+    seeds_cut: bool = False
 
     @property
     def elapsed_s(self) -> float:
@@ -67,19 +71,21 @@ def status(client: redis.Redis, crawl: str) -> Status:
     check_schema(crawl, int(about["schema"]))
     counts = {name: int(value) for name, value in counted.items()}
     admitted = counts.get("admitted", 0)
+    cancelled = counts.get("cancelled", 0)
+    pumped = bool(client.exists(keys.pump(crawl)))
     return Status(
         crawl=crawl,
         state=about["state"],
         paused_by=about.get("paused_by"),
         active_ms=int(about.get("active_ms", 0)),
         demo=records.options_from_json(about["options"]).demo,
-        pumped=bool(client.exists(keys.pump(crawl))),
+        pumped=pumped,
         created_ms=int(about["created_at"]),
         ended_ms=int(about["ended_at"]) if "ended_at" in about else None,
         now_ms=now_ms,
         admitted=admitted,
         done=done,
-        waiting=admitted - done - leased,
+        waiting=admitted - done - leased - cancelled,
         leased=leased,
         delayed=delayed,
         suspects=suspects,
@@ -96,12 +102,21 @@ def status(client: redis.Redis, crawl: str) -> Status:
         },
         losses=counts.get("losses", 0),
         reclaimed=counts.get("reclaimed", 0),
+        cancelled=cancelled,
+        # An open source whose submitter is alive, or that the owner itself reads, is not cut.
+        seeds_cut=about.get("seeds_open") == "1" and not client.exists(keys.submitter(crawl)),
     )
 
 
 def crawls(client: redis.Redis) -> list[str]:
     """Return the names of all crawls, oldest first."""
     return [name.decode() for name in client.zrange(keys.crawls(), 0, -1)]
+
+
+def pump_services(client: redis.Redis) -> int:
+    """Return how many pump services are alive."""
+    seconds, micros = client.time()
+    return int(client.zcount(keys.pumps(), seconds * 1000 + micros // 1000, "+inf"))
 
 
 def resolve(client: redis.Redis, crawl: str | None) -> str:

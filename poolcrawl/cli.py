@@ -16,7 +16,17 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, comparing, crawling, explaining, inspecting, trapping
+from poolcrawl import (
+    __version__,
+    comparing,
+    crawling,
+    detaching,
+    explaining,
+    inspecting,
+    serving,
+    steering,
+    trapping,
+)
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -36,12 +46,18 @@ for command in (
     crawling.crawl,
     crawling.demo,
     crawling.worker,
+    serving.pump,
+    detaching.stop,
     inspecting.list_crawls,
     inspecting.status,
     inspecting.export,
     inspecting.audit,
     comparing.changed,
     inspecting.doctor,
+    steering.pause,
+    steering.resume,
+    steering.cancel,
+    steering.delete,
     trapping.parked,
     trapping.release,
     explaining.why,

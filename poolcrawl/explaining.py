@@ -188,6 +188,8 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         return f"parked ({told.parked}); `poolcrawl release {told.crawl} --pattern PATTERN` admits it"
     if told.place is not None:
         return _PLACES[told.place]
+    if told.seen and told.state in names.OVER:
+        return "cancelled: it was admitted, and the crawl was cancelled before it was done"
     if told.seen:
         return "admitted; its record is not there (was it moved or trimmed? `poolcrawl audit` tells)"
     if not linked.count and not linked.redirects:

@@ -117,6 +117,10 @@ def audit(crawl: str | None, *, politeness: bool, as_json: bool) -> int:
         unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
         print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
         print(f"  missing {found.missing}, duplicate {found.duplicate}, kept out by a cap {found.capped}")
+        if found.cancelled:
+            print(
+                f"  cancelled {found.cancelled}: admitted, without a record because the crawl was cancelled"
+            )
         print(f"  digest {found.digest}")
     return 0 if found.clean and not (manners and manners.violations) else 1
 

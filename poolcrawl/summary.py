@@ -32,6 +32,8 @@ def as_dict(status: Status, **more: Any) -> dict[str, Any]:
         "refused": status.refused,
         "elapsed_s": round(status.elapsed_s, 3),
         "pages_per_s": round(status.done / status.elapsed_s, 2),
+        "cancelled": status.cancelled,
+        "seeds_cut": status.seeds_cut,
         **more,
     }
 
@@ -40,7 +42,11 @@ def lines(status: Status) -> list[str]:
     """Return a crawl's state for people."""
     # What `state` says in Redis changes only at the end; a person wants to know whether anybody works on it.
     idle = status.state == "running" and not status.pumped
-    ended = "" if status.state != "running" or not status.paused_by else f", paused: {status.paused_by}"
+    ended = (
+        ""
+        if status.state not in ("running", "paused") or not status.paused_by
+        else f", paused: {status.paused_by}"
+    )
     text = [
         (
             f"{status.crawl}: {status.state}{ended}; {status.done} of {status.admitted} pages done "
@@ -50,6 +56,14 @@ def lines(status: Status) -> list[str]:
     if idle:
         verb = "demo" if status.demo else "crawl"
         text.append(f"  no producer works on it; continue it with `poolcrawl {verb} --name {status.crawl}`")
+    if status.state == "paused":
+        text.append(f"  `poolcrawl resume {status.crawl}` lets it go on")
+    if status.state == "deleted":
+        text.append(f"  being deleted; `poolcrawl delete {status.crawl}` goes on with it")
+    if status.seeds_cut and status.state in ("running", "paused"):
+        text.append("  its seed source was cut before its end; submit the same seeds again to complete it")
+    if status.cancelled:
+        text.append(f"  cancelled {status.cancelled} URLs: they waited, and have no record")
     if status.waiting or status.leased:
         text.append(
             f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}"

@@ -58,6 +58,7 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
     """Take a leased batch and make its requests; None when it is not to be had (a second delivery, a paused crawl)."""
     frontier = process.frontier(crawl)
     terms = process.terms(crawl)
+    process.notices.listen()
     before = time.monotonic()
     started = frontier.start(lease, nonce=secrets.token_hex(8), worker=worker, options=terms.options)
     began = time.monotonic()
@@ -65,10 +66,7 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
         return None
     terms = process.terms(crawl, started.crawl_id, started.revision)
     options = terms.options
-    if not options.delay_s:
-        # Only such crawls have batches of several requests.
-        process.notices.listen()
-    held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s))
+    held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s), before)
     try:
         asking = _Asking(process, crawl, terms, started, held, (before, began))
         asking.run()

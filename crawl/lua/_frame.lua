@@ -180,6 +180,21 @@ local function close_lease(key, host)
   call('ZREM', OUT_ .. host, key)
 end
 
+-- Whether a crawl was ended by a person: nothing is admitted, handed out or stored for it any more.
+local function over(state)
+  return state == 'cancelled' or state == 'deleted'
+end
+
+-- Close a lease of such a crawl: what it held counts as cancelled.
+local function drop(key, kind, origin, host, count)
+  close_lease(key, host)
+  if kind == 'robots' then
+    call('HDEL', ROBOTS_ .. origin, 'asked_until')
+  else
+    call('HINCRBY', COUNTS, 'cancelled', count)
+  end
+end
+
 -- Give a batch nobody has begun back to the front of its queue, uncharged.
 local function put_back(key, kind, origin, host, queue, level, entries)
   close_lease(key, host)

@@ -2,7 +2,10 @@
 -- A: groups, max_pages, lease (optional: only while this lease is open), close_seeds (optional), scope_seeds (optional),
 --    limits and nearer (see _admit.lua), or without a lease host_pages (key): seeds are never parked, but count for their host;
 --    heirs and heirs_key (optional: seeds that came while the crawl ran; see _admit.lua)
--- Returns {admitted, capped, status}. A repeated call admits nothing twice (admitted 0).
+-- Returns {admitted, capped, status}: 'ok', 'gone' (the lease), or the state of a crawl that admits nothing any more.
+-- A repeated call admits nothing twice (admitted 0).
+local state = call('HGET', CRAWL, 'state')
+if over(state) then return {0, 0, A.lease and 'gone' or state} end
 if A.lease and call('EXISTS', LEASE_ .. A.lease) == 0 then return {0, 0, 'gone'} end
 if A.scope_seeds then
   local before, now = widen(A.scope_seeds)

@@ -4,10 +4,11 @@
 --    scope_count (by how many entries of the scope the batch was judged; where it widens or was refused any link for that),
 --    heirs (where seeds redirect to, or nil; see _admit.lua) and heirs_key,
 --    robots (see crawl/batches.py:RobotsAnswer; or nil), channel
--- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
+-- Returns {'ok', admitted, capped} or {'gone'}: closed before, reclaimed, or the crawl was cancelled. A repeated call
+-- returns 'gone'.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'host', 'queue', 'level')
-if held[1] ~= 'fetched' then return {'gone', 0, 0} end
+if held[1] ~= 'fetched' or over(call('HGET', CRAWL, 'state')) then return {'gone', 0, 0} end
 close_lease(key, held[2])
 
 for _, result in ipairs(A.results) do

@@ -4,7 +4,8 @@
 --    the batch), fail_reason, good_at (when the last request began that was answered and not refused, or nil),
 --    refusal ({status, began, pause_ms (asked for, or 0), jitter (0 to 1), first_ms, most_ms, limit, channel} or nil),
 --    attempts (JSON or nil), max_attempts_kept
--- Returns {'ok', count} or {'stale'} when the lease was reclaimed. A repeated call with the same nonce returns 'ok'.
+-- Returns {'ok', count}, or {'stale'} when the lease was reclaimed or the crawl was cancelled; in the latter case the batch is
+-- dropped, and only the host is reported. A repeated call with the same nonce returns 'ok', or 'stale' after a cancel.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'nonce', 'entries', 'kind', 'origin', 'host', 'queue', 'level', 'delay')
 if not held[1] or held[2] ~= A.nonce then
@@ -12,7 +13,8 @@ if not held[1] or held[2] ~= A.nonce then
   call('UNLINK', BODIES_ .. A.lease)
   return {'stale'}
 end
-if held[1] == 'fetched' then return {'ok', A.count} end
+local cancelled = over(call('HGET', CRAWL, 'state'))
+if held[1] == 'fetched' then return cancelled and {'stale'} or {'ok', A.count} end
 local host = held[6]
 local entries = split(held[3])
 local done, rest = {}, {}
@@ -20,7 +22,11 @@ for i, entry in ipairs(entries) do
   if i <= A.count then done[#done + 1] = entry else rest[#rest + 1] = entry end
 end
 
-if #done == 0 then
+if cancelled then
+  drop(key, held[4], held[5], host, #entries)
+  call('UNLINK', BODIES_ .. A.lease)
+  rest = {}
+elseif #done == 0 then
   close_lease(key, host)
   if held[4] == 'robots' then call('HDEL', ROBOTS_ .. held[5], 'asked_until') end
 else
@@ -93,4 +99,4 @@ if A.requests > 0 then
 end
 free_host(host, due)
 wake()
-return {'ok', A.count}
+return cancelled and {'stale'} or {'ok', A.count}

@@ -3,7 +3,9 @@
 -- Returns {fetch, parse, reclaimed}: batches to send again as {lease, kind, count, first URL}, and URLs taken back.
 -- What was only sent and has lost its place at the host goes back to waiting instead, uncharged.
 -- A repeated call finds nothing overdue until a lease's time has passed once more.
+-- A crawl that was cancelled is left to `clear`.
 local fetch, parse, reclaimed = {}, {}, 0
+if over(call('HGET', CRAWL, 'state')) then return {fetch, parse, 0} end
 
 -- A batch of several: nobody knows which URL it was, so each travels alone next time, uncharged.
 -- A single URL whose request or parse had begun is charged a loss.

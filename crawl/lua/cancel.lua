@@ -1,0 +1,11 @@
+-- End a crawl for good: from this moment no lease of it is worth anything. `clear` takes away what it holds.
+-- A: channel
+-- Returns {state before}; only a running or paused crawl is changed. A repeated call returns 'cancelled'.
+local state = call('HGET', CRAWL, 'state')
+if state == 'running' or state == 'paused' then
+  call('HSET', CRAWL, 'state', 'cancelled', 'ended_at', NOW, 'seeds_open', '0')
+  call('HDEL', CRAWL, 'paused_by')
+  call('PUBLISH', A.channel, NAME .. ' cancelled')
+  wake()
+end
+return {state or 'gone'}

@@ -1,0 +1,10 @@
+-- Hand out nothing more until `resume`; what was handed out comes back, or is finished.
+-- A: by (who pauses it), channel
+-- Returns {state before}; only a running crawl is changed. A repeated call returns 'paused'.
+local state = call('HGET', CRAWL, 'state')
+if state == 'running' then
+  call('HSET', CRAWL, 'state', 'paused', 'paused_by', A.by)
+  call('PUBLISH', A.channel, NAME .. ' paused')
+  wake()
+end
+return {state or 'gone'}
