@@ -17,7 +17,7 @@ from celery import bootsteps
 from celery.worker import state
 
 from crawl import connection, keys, settings
-from worker import drain, pools
+from worker import deaths, drain, memory, pools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life; the key expires after three.
 PERIOD_S = 2.0
+#: At which signs of life to look for leases of processes that have ended: at the first, and when the last sign of a
+#: container's life before has expired.
+_LOOKS = (0, 4)
 
 
 class HeartbeatFile(bootsteps.StartStopStep):
@@ -74,6 +77,8 @@ def _announce(name: str) -> None:
     pool = pools.TABLE[own.pool]
     slots = own.concurrency or pool.default_concurrency()
     expiry_ms = int(PERIOD_S * 3000)
+    recycling = memory.Recycling(own, name)
+    ticks = 0
     while True:
         try:
             if drain.begun():
@@ -96,6 +101,10 @@ def _announce(name: str) -> None:
                 pipe.zadd(keys.workers(), {name: now_ms + expiry_ms})
                 pipe.zremrangebyscore(keys.workers(), "-inf", now_ms - 60_000)
                 pipe.execute()
+            if ticks in _LOOKS:
+                deaths.look(own.redis_address() or "")
+            ticks += 1
         except redis.RedisError as error:
             log.warning("cannot write the heartbeat: %s", error)
+        recycling.look()
         time.sleep(PERIOD_S)
