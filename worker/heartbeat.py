@@ -59,7 +59,8 @@ def _touch(path: Path) -> None:
 
 def announce(name: str) -> None:
     """Write `poolcrawl:worker:<name>` every `PERIOD_S` seconds, from now on, in a thread of its own."""
-    threading.Thread(target=_announce, args=(name,), name="heartbeat", daemon=True).start()
+    recycling = memory.Recycling(settings.load(), name)
+    threading.Thread(target=_announce, args=(name, recycling), name="heartbeat", daemon=True).start()
 
 
 def retract(name: str) -> None:
@@ -71,13 +72,12 @@ def retract(name: str) -> None:
         log.warning("the heartbeat expires by itself: %s", error)
 
 
-def _announce(name: str) -> None:
+def _announce(name: str, recycling: memory.Recycling) -> None:
     own = settings.load()
     client = connection.connect(own.redis_address() or "", connections=2)
     pool = pools.TABLE[own.pool]
     slots = own.concurrency or pool.default_concurrency()
     expiry_ms = int(PERIOD_S * 3000)
-    recycling = memory.Recycling(own, name)
     ticks = 0
     while True:
         try:

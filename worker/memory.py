@@ -77,26 +77,30 @@ def _proportional(pid: int) -> int:
 
 
 class Recycling:
-    """Has the worker of this process end when it has grown too large. `look` is called with each sign of life."""
+    """Has the worker of this process end when it has grown too large. `look` is called with each sign of life.
+
+    To be made before the worker does anything: one that is too large by then would be replaced for ever.
+    """
 
     def __init__(self, own: Settings, name: str) -> None:
-        self._limit = limit_bytes(own)
         self._name = name
-        self._measured = False
+        self._limit = limit_bytes(own)
+        if self._limit is None:
+            return
+        used = used_bytes(os.getpid())
+        if used > START_SHARE * self._limit:
+            _say(
+                f"worker {name} takes {used // _MB} MB before it has done anything, so it is not recycled at "
+                f"{self._limit // _MB} MB; raise CRAWL_MAX_WORKER_MB"
+            )
+            self._limit = None
 
     def look(self) -> None:
         """Measure; ask this worker to drain and end when it is over its limit."""
         if self._limit is None:
             return
         used = used_bytes(os.getpid(), self._limit)
-        first, self._measured = not self._measured, True
-        if first and used > START_SHARE * self._limit:
-            _say(
-                f"worker {self._name} takes {used // _MB} MB before it has done anything, so it is not recycled at "
-                f"{self._limit // _MB} MB; raise CRAWL_MAX_WORKER_MB"
-            )
-            self._limit = None
-        elif used > self._limit:
+        if used > self._limit:
             _say(
                 f"worker {self._name} recycles: it holds {used // _MB} MB, more than {self._limit // _MB} MB "
                 "(CRAWL_MAX_WORKER_MB); it finishes or hands back what it has, ends, and is started again"

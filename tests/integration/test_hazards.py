@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from typing import NamedTuple
@@ -13,9 +14,16 @@ from website import Website
 pytestmark = pytest.mark.slow
 
 HOST = "h.test"
-#: What each of these pages does to the process that parses it.
-KILLERS = ("loop", "pattern", "abort", "memory")
-GOOD = 24
+#: Pages and what each does to the process that parses it: all of them where a new process is cheap; elsewhere some,
+#: since each costs a start, so that each guard of every pool is tried (what holds gevent or solo holds all of it).
+KILLERS = {
+    "prefork": ("loop", "pattern", "abort", "memory"),
+    "threads": ("loop", "pattern", "memory"),
+    "gevent": ("loop", "abort"),
+    "asyncio": ("loop", "pattern"),
+    "solo": ("pattern", "memory"),
+}
+GOOD = 16
 SLOTS = "4"
 EXTRACTOR = """
 import os, re, resource, signal
@@ -52,24 +60,24 @@ LOSSES = 2
 TIMEOUT_S = 2.0
 #: Pages of which each leaves memory behind, how long each takes the site, and the limit of the workers.
 LEAKS, SLOW_S, LIMIT_MB = 24, 0.3, 220
+#: So long that waiting for one would be seen, on a busy machine too.
+LEASE_S = 60
 
 
 class Crawled(NamedTuple):
     """What one crawl came to."""
 
     records: dict
-    audit: dict
-    status: str
+    count: int
     asked: Counter
     log: str
     said: str
-    seconds: float
     code: int
 
 
 def _page(request):
-    if request.path == "/":
-        links = [f"/{name}" for name in (*KILLERS, *(f"good-{n}" for n in range(GOOD)))]
+    if killers := KILLERS.get(request.path[1:]):
+        links = [f"/{name}" for name in (*killers, *(f"good-{n}" for n in range(GOOD)))]
         return "".join(f"<a href={link}>page</a>" for link in links)
     time.sleep(0.02 if request.path.startswith("/good") else SLOW_S)
     return f"<title>{request.path}</title>"
@@ -81,22 +89,19 @@ def _crawl(pool, path, seeds, function, *options, **settings):
     directory = Directory(path, {"PYTHONPATH": str(path)})
     site = Website({HOST: _page})
     with site:
-        chosen = ["--delay", "0", "--robots", "ignore", "--pool", pool, "--name", "hazards"]
+        chosen = ["--delay", "0", "--robots", "ignore", "--pool", pool, "--output", "pages.jsonl"]
         chosen += ["--extractor", f"killers:{function}", *site.resolve(HOST), *options]
-        began = time.monotonic()
         done = directory.run(
             "crawl", *(site.url(HOST, seed) for seed in seeds), *chosen, CRAWL_BATCH="4", **settings
         )
-        seconds = time.monotonic() - began
     try:
-        found = {record["url"].rpartition("/")[2]: record for record in directory.records("hazards")}
-        audit = directory.audit("hazards")
+        records = [json.loads(line) for line in (path / "pages.jsonl").read_text().splitlines()]
         log = (directory.state / "logs" / "worker-1.log").read_text()
-        status = directory.run("status", "hazards").stdout
     finally:
         directory.end()
+    found = {record["url"].rpartition("/")[2]: record for record in records}
     asked = Counter(one.target for one in site.log)
-    return Crawled(found, audit, status, asked, log, done.stderr, seconds, done.code)
+    return Crawled(found, len(records), asked, log, done.stderr, done.code)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +112,7 @@ def crawls(tmp_path_factory):
         return _crawl(
             pool,
             tmp_path_factory.mktemp("hazards") / pool,
-            ["/"],
+            [f"/{pool}"],
             "read",
             *([] if pool == "solo" else ["--concurrency", SLOTS]),
             CRAWL_MAX_LOSSES=str(LOSSES),
@@ -119,24 +124,24 @@ def crawls(tmp_path_factory):
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_pages_that_kill_or_hold_their_worker_end_as_lost_and_nothing_else_does(crawls, pool):
-    """A loop, a pattern that holds the interpreter, a crash in native code, memory without end: four URLs, no other."""
+    """A loop, a pattern that holds the interpreter, a crash in native code, endless memory: those URLs, no other."""
     crawled = crawls[pool]
 
     assert crawled.code == 0, crawled.said
     lost = {page for page, record in crawled.records.items() if record["reason"] == "lost"}
-    assert set(KILLERS) == lost, crawled.said
-    good = [record for page, record in crawled.records.items() if page not in KILLERS]
+    assert set(KILLERS[pool]) == lost, crawled.said
+    good = [record for page, record in crawled.records.items() if page not in lost]
     assert [("ok", None)] * (GOOD + 1) == [(record["outcome"], record["reason"]) for record in good]
-    assert (crawled.audit["missing"], crawled.audit["duplicate"]) == (0, 0)
+    assert len(crawled.records) == crawled.count
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_only_what_killed_is_charged_and_each_death_repeats_a_request_once_at_most(crawls, pool):
-    """What the crawl charges are the killers' losses; of a good page, one request is repeated per worker that ended."""
+    """What the crawl charges are the killers' losses; of a good page, one request is repeated per death."""
     crawled = crawls[pool]
     reclaimed = crawled.said.count("from workers that ended")
 
-    assert f"a lost worker: {LOSSES * len(KILLERS)}\n" in crawled.status, crawled.said
+    assert f"a lost worker: {LOSSES * len(KILLERS[pool])}\n" in crawled.said
     assert max(crawled.asked.values()) <= 1 + reclaimed
 
 
@@ -169,17 +174,19 @@ def test_a_worker_that_has_grown_is_replaced_without_losing_or_repeating_anythin
     assert {f"leak-{number}" for number in range(LEAKS)} == set(crawled.records)
     assert {("ok", 1)} == {(record["outcome"], record["attempts"]) for record in crawled.records.values()}
     assert {1} == set(crawled.asked.values()), crawled.asked
-    assert (0, 0) == (crawled.audit["missing"], crawled.audit["duplicate"])
+    assert len(crawled.records) == crawled.count
 
 
 def test_a_stack_that_was_killed_whole_goes_on_at_once(tmp_path):
-    """Nobody of before can live, so nobody waits for leases of half a minute; and no URL bears a mark of it."""
+    """Nobody of before can live, so nobody waits for the time of their leases."""
     directory = Directory(tmp_path)
     options = ("--delay", "0", "--robots", "ignore", "--concurrency", "4", "--name", "again")
     try:
         with Website({HOST: _page}) as site:
             seeds = [site.url(HOST, f"/slow-{number}") for number in range(24)]
-            first = directory.start("crawl", *seeds, *options, *site.resolve(HOST))
+            first = directory.start(
+                "crawl", *seeds, *options, *site.resolve(HOST), CRAWL_LEASE_S=str(LEASE_S)
+            )
             wait_for(lambda: len(site.log) > 6, "the crawl's middle")
             # All at once, server included: what was under way stays leased.
             for process in directory.left():
@@ -188,7 +195,6 @@ def test_a_stack_that_was_killed_whole_goes_on_at_once(tmp_path):
             wait_for(lambda: not directory.left(), "all to be gone")
             began = time.time()
             done = directory.run("crawl", "--name", "again")
-            resumed_s = next(one.started for one in site.log if one.started > began) - began
             took_s = time.time() - began
             audit = directory.audit("again")
             asked = Counter(one.target for one in site.log)
@@ -198,4 +204,4 @@ def test_a_stack_that_was_killed_whole_goes_on_at_once(tmp_path):
     assert done.code == 0, done.stderr
     assert (24, 0, 0) == (audit["records"], audit["missing"], audit["duplicate"])
     assert max(asked.values()) <= 2
-    assert took_s < 25, f"resumed after {resumed_s:.1f} s"
+    assert took_s < LEASE_S
