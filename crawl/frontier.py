@@ -246,7 +246,9 @@ class Frontier:
             ended=bool(ended),
         )
 
-    def start(self, lease: str, *, nonce: str, worker: str, options: CrawlOptions) -> Started | str:
+    def start(
+        self, lease: str, *, nonce: str, worker: str, options: CrawlOptions, process: str = ""
+    ) -> Started | str:
         """Make a sent batch this worker's own; return why when it is not to be had.
 
         That is `taken` (a second delivery), `busy` (its host was given to others while the message waited), or the
@@ -258,6 +260,7 @@ class Frontier:
             lease=lease,
             nonce=nonce,
             worker=worker,
+            process=process,
             lease_ms=int(options.lease_s * 1000),
             total_ms=int(options.total_timeout_s * 1000),
         )
@@ -355,12 +358,15 @@ class Frontier:
             "channel": keys.notices(),
         }
 
-    def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
+    def load(
+        self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool, process: str = ""
+    ) -> Loaded | None:
         """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
         self._see(options)
         arguments = {
             "lease": lease,
             "nonce": nonce,
+            "process": process,
             "lease_ms": int(options.lease_s * 1000),
             "never_ms": int(PARSE_NEVER_S * 1000),
             "with_bodies": with_bodies,
@@ -638,14 +644,31 @@ class Frontier:
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
 
-    def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
-        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back."""
+    def isolate(self, lease: str, nonce: str) -> None:
+        """Note that a suspect is all that this process does from now on."""
+        self._run("isolate", lease=lease, nonce=nonce)
+
+    def bury(self, held: Sequence[tuple[str, str]], *, blameless: bool = False) -> int:
+        """Have leases (key, process) reclaimed at once, whose process has ended; return how many there were.
+
+        `blameless` says that none of their URLs had to do with that end.
+        """
+        return int(self._run("bury", held=held, blameless=blameless))
+
+    def reap(
+        self, options: CrawlOptions, limit: int = 100, *, buried: bool = False
+    ) -> tuple[list[Batch], list[Batch], int]:
+        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back.
+
+        `buried` looks only after those that `bury` was told of.
+        """
         self._see(options)
         fetch, parse, reclaimed = self._run(
             "reap",
             lease_ms=int(options.lease_s * 1000),
             max_losses=options.max_losses,
             limit=limit,
+            buried=buried,
             denial=denial("every worker that asked for it ended"),
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed

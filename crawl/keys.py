@@ -284,7 +284,7 @@ def parked(name: str) -> str:
 
 
 def wake(name: str) -> str:
-    """list of at most one element: a hint that the pump should look again. Written by scripts, popped by the pump."""
+    """list of two elements at most: hints that the pump should look again, or `reap`. Written by scripts."""
     return part(name, "wake")
 
 

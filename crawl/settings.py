@@ -75,6 +75,14 @@ class Settings(BaseSettings):
     resolve: Words = Field((), description="NAME:PORT=ADDRESS:PORT, connect there instead of asking DNS")
     proxy: str | None = Field(None, description="http://[user:password@]host:port through which workers ask")
     extractors: Words = Field((), description="dotted names of functions that --extractor may name here")
+    parse_timeout_s: float = Field(
+        60, gt=0, le=86_400, description="most time parsing one page may take; then its worker process ends"
+    )
+    max_worker_mb: int | None = Field(
+        None,
+        ge=1,
+        description="memory of a worker above which it is replaced; default: 80 % of its container's",
+    )
     body_ttl_s: float = Field(3600, gt=0, description="how long a fetched body waits for its parse")
     max_redis_mb: int | None = Field(
         None, ge=1, description="pause crawls above this; default: 90 % of maxmemory"

@@ -23,6 +23,7 @@ from embedded.processes import identify
 from embedded.server import Server
 from embedded.site import Site
 from embedded.state import CRAWL, Run, State
+from worker import deaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -255,14 +256,18 @@ class Stack:
 
     def _start_workers(self) -> None:
         # What workers of an earlier run have left is no sign of life.
-        connection.connect(self.redis_url).delete(keys.workers())
+        client = connection.connect(self.redis_url)
+        client.delete(keys.workers())
+        # Nor does any of them live: what they held need not wait for its leases' time.
+        deaths.bury(client, everything=True)
+        client.close()
         each = [group for group in self._groups for _ in range(group.count)]
         for number, group in enumerate(each, start=1):
             environment = self._worker_environment(group)
             worker = self._child(f"worker-{number}", self._worker_command, environment, DRAIN_S)
             self._workers.append(worker)
             worker.start()
-            self._guards.append(Guard(worker, self.say))
+            self._guards.append(Guard(worker, self.say, ready=" ready: pool "))
         self._record()
 
     def _start_flower(self, port: int) -> None:

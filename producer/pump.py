@@ -262,7 +262,11 @@ class Pump:
         # A window that is full is opened by a report, not by time.
         if leased.next_ms is not None and not full:
             nap_s = min(NAP_S, max(0.005, (leased.next_ms - leased.now_ms) / 1000))
-        self._client.blpop([keys.wake(self._crawl)], timeout=nap_s)
+        woken = self._client.blpop([keys.wake(self._crawl)], timeout=nap_s)
+        if woken is not None and woken[1] == b"reap":
+            # A worker is known to have ended: what it held need not wait for its leases' time.
+            while self._reclaim(buried=True):
+                pass
 
     def _look(self) -> None:
         self._workers = fleet.alive(self._client)
@@ -317,9 +321,14 @@ class Pump:
         return self._own()
 
     def _reap(self) -> None:
-        fetch, parse, reclaimed = self._frontier.reap(self._options)
+        self._reclaim()
+        self._reap_at = time.monotonic() + min(5.0, self._options.lease_s / 6)
+
+    def _reclaim(self, *, buried: bool = False) -> bool:
+        """Look after overdue leases, or only those of processes known to have ended; say whether there were any."""
+        fetch, parse, reclaimed = self._frontier.reap(self._options, buried=buried)
         self._sender.fetch(fetch)
         self._sender.parse(parse)
         if reclaimed:
-            self._say(f"took back {reclaimed} URLs from workers that went silent")
-        self._reap_at = time.monotonic() + min(5.0, self._options.lease_s / 6)
+            self._say(f"took back {reclaimed} URLs from workers that {'ended' if buried else 'went silent'}")
+        return bool(fetch or parse or reclaimed)

@@ -15,7 +15,7 @@ from celery import signals
 from crawl import settings
 from crawl.broker import make_app
 from crawl.errors import PoolcrawlError, UnavailableError
-from worker import drain, heartbeat, pools, tasks
+from worker import deaths, drain, heartbeat, pools, tasks
 
 
 def _make() -> Any:
@@ -59,6 +59,11 @@ def _ready(sender: Any = None, **_: Any) -> None:
     heartbeat.announce(sender.hostname)
 
 
+def _child_begins(**_: Any) -> None:
+    # Only prefork has children. One that begins later replaces one that has ended.
+    deaths.look(settings.load().redis_address() or "")
+
+
 def _ending(**_: Any) -> None:
     drain.begin()
 
@@ -75,6 +80,7 @@ except PoolcrawlError as error:
 
 # Weak references would let these go at once.
 signals.worker_init.connect(_check, weak=False)
+signals.worker_process_init.connect(_child_begins, weak=False)
 signals.worker_ready.connect(_ready, weak=False)
 signals.worker_shutting_down.connect(_ending, weak=False)
 signals.worker_shutdown.connect(_ended, weak=False)

@@ -15,7 +15,7 @@ from crawl.batches import Refusal, Renewal, Report
 from crawl.errors import UnknownCrawlError
 from crawl.frontier import BATCH_BUDGET_S, HOST_REFUSAL_LIMIT
 from crawl.records import REASONS, Fetched, PageRef, to_json
-from worker import drain, validators
+from worker import deaths, drain, validators
 from worker.cookies import Jar
 from worker.fetch import fetch, fetch_robots
 from worker.robots import product_token
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from worker.leases import Held
     from worker.process import Process, Terms
     from worker.sessions import Web
+    from worker.turns import Turn
 
 #: Bytes of bodies one batch gathers before it ends early.
 BATCH_BYTES = 8 * 1024 * 1024
@@ -54,13 +55,21 @@ class FetchedBatch(msgspec.Struct):
         }
 
 
-def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: str) -> FetchedBatch | None:
+def fetch_batch(
+    process: Process, crawl: str, lease: str, *, worker: str, slot: str, turn: Turn
+) -> FetchedBatch | None:
     """Take a leased batch and make its requests; None when it is not to be had (a second delivery, a paused crawl)."""
     frontier = process.frontier(crawl)
     terms = process.terms(crawl)
     process.notices.listen()
     before = time.monotonic()
-    started = frontier.start(lease, nonce=secrets.token_hex(8), worker=worker, options=terms.options)
+    started = frontier.start(
+        lease,
+        nonce=secrets.token_hex(8),
+        worker=worker,
+        process=deaths.mark(worker),
+        options=terms.options,
+    )
     began = time.monotonic()
     if isinstance(started, str):
         return None
@@ -68,6 +77,9 @@ def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: 
     options = terms.options
     held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s), before)
     try:
+        if started.requests[0].suspect and not started.doom:
+            turn.be_alone()
+            frontier.isolate(lease, started.nonce)
         asking = _Asking(process, crawl, terms, started, held, (before, began))
         asking.run()
         asking.keep_cookies()

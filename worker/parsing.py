@@ -17,7 +17,7 @@ from crawl.admission import Admission, may_follow
 from crawl.batches import Renewal, Result
 from crawl.errors import FetchError, UnknownCrawlError
 from crawl.records import FetchRequest, PageRecord, to_json
-from worker import validators
+from worker import deaths, validators
 from worker.parse import Document, directives
 from worker.robots import answer_of, product_token
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crawl.batches import Loaded, RobotsAnswer
     from crawl.records import PageRef
     from worker.process import Process, Terms
+    from worker.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def parse_batch(
     *,
     worker: str,
     slot: str,
+    turn: Turn,
     bodies: Mapping[int, bytes] | None = None,
 ) -> int:
     """Parse a fetched batch and complete it; return how many URLs it closed (0: somebody else did, or it is gone).
@@ -55,13 +57,20 @@ def parse_batch(
     except UnknownCrawlError:
         return 0
     loaded = frontier.load(
-        lease, nonce=secrets.token_hex(8), options=terms.options, with_bodies=bodies is None
+        lease,
+        nonce=secrets.token_hex(8),
+        process=deaths.mark(worker),
+        options=terms.options,
+        with_bodies=bodies is None,
     )
     if loaded is None:
         return 0
     terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
     held = process.renewer.hold(Renewal(crawl, lease, loaded.host, loaded.nonce, terms.options.lease_s))
     try:
+        if loaded.requests[0].suspect:
+            turn.be_alone()
+            frontier.isolate(lease, loaded.nonce)
         work = _Parsing(
             process, crawl, terms, loaded, loaded.bodies if bodies is None else bodies, (worker, slot)
         )
@@ -128,14 +137,19 @@ class _Parsing:
         older = self._older_records()
         for ref in self._loaded.fetched.refs:
             request = self._loaded.requests[ref.index]
-            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
-                self._unchanged(request, ref, validators.stored(older.get(request.url)))
-            elif request.kind == names.ROBOTS:
-                self.robots = self._robots_answer(request, ref)
-            elif ref.transient and request.attempts + 1 < self._options.max_attempts:
-                self.retries.append(self._retry(request, ref))
-            else:
-                self._record(request, ref)
+            with self._process.watchdog.watching(request.url):
+                self._take(request, ref, older)
+
+    def _take(self, request: FetchRequest, ref: PageRef, older: Mapping[str, bytes | None]) -> None:
+        """Turn one reference into what it comes to."""
+        if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
+            self._unchanged(request, ref, validators.stored(older.get(request.url)))
+        elif request.kind == names.ROBOTS:
+            self.robots = self._robots_answer(request, ref)
+        elif ref.transient and request.attempts + 1 < self._options.max_attempts:
+            self.retries.append(self._retry(request, ref))
+        else:
+            self._record(request, ref)
 
     def _older_records(self) -> dict[str, bytes | None]:
         """Return what the older crawl has stored of the pages that have not changed since, by URL."""

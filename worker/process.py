@@ -23,6 +23,8 @@ from worker.parse import Document, Reading, extractor, parse
 from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
+from worker.turns import Turns
+from worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,6 +97,9 @@ class Process:
         self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
         self.notices = Notices(connection.connect(url, connections=1), self.renewer.told)
+        self.turns = Turns()
+        self.watchdog = Watchdog(self.settings.parse_timeout_s)
+        self.watchdog.start()
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}
         self._frontiers: dict[str, Frontier] = {}

@@ -20,6 +20,8 @@ local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local HOST_TTL = 86400000
 -- The adaptive delay is never longer than a minute.
 local ADAPTIVE_MOST = 60000
+-- The expiry of a lease whose process is known to have ended, long before any real one.
+local BURIED = 1
 
 local function host_of(origin)
   return string.match(origin, '^%a+://(%[.-%])') or string.match(origin, '^%a+://([^:/]+)')

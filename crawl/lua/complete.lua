@@ -32,7 +32,7 @@ if A.scope_count and call('ZCARD', SCOPE_SEEDS) > A.scope_count then look_again(
 local function answered(robots)
   local robots_key = ROBOTS_ .. robots.origin
   local origin_host = host_of(robots.origin)
-  call('HDEL', robots_key, 'asked_until', 'losses')
+  call('HDEL', robots_key, 'asked_until', 'losses', 'deaths')
   local old = call('HMGET', robots_key, 'verdict', 'version', 'fresh_until')
   local late = (robots.retry_ms or robots.ask_url) and tonumber(old[3] or 0) > NOW
   local stale = (robots.retry_ms or robots.verdict == 'deny') and old[1] and old[1] ~= 'deny'

@@ -31,7 +31,7 @@ elseif #done == 0 then
   if held[4] == 'robots' then call('HDEL', ROBOTS_ .. held[5], 'asked_until') end
 else
   call('HSET', key, 'state', 'fetched', 'entries', table.concat(done, '\n'), 'n', #done, 'refs', A.refs,
-    'bodies', A.bodies and '1' or '0')
+    'bodies', A.bodies and '1' or '0', 'process', '')
   call('ZADD', LEASES, NOW + A.lease_ms, key)
   call('ZREM', OUT_ .. host, key)
   if held[4] == 'robots' then call('HSET', ROBOTS_ .. held[5], 'asked_until', NOW + 2 * A.lease_ms) end

@@ -115,7 +115,7 @@ local function wait_for_report(host, queue)
   call('PEXPIRE', HOST_QUEUES_ .. host, HOST_TTL)
 end
 
--- One suspect per crawl in flight, alone: whatever it kills, it kills nobody else's work.
+-- One suspect per crawl in flight; its process does nothing else meanwhile, so whatever it kills is charged rightly.
 if want > 0 and call('LLEN', SUSPECTS) > 0 then
   local in_flight = call('HGET', CRAWL, 'suspect')
   if not in_flight or not call('ZSCORE', LEASES, in_flight) then
@@ -156,14 +156,14 @@ local function take(queue, own_level, size)
   if not entries then return {} end
   for i, entry in ipairs(entries) do
     local tried, lost, alone = string.match(entry, '^(%d+) (%d+) (%d)')
-    if lost ~= '0' and i == 1 then
+    if (lost ~= '0' or tonumber(alone) >= 2) and i == 1 then
       call('RPUSH', SUSPECTS, queue .. ' ' .. entry)
       local rest = {}
       for k = 2, #entries do rest[#rest + 1] = entries[k] end
       enqueue(queue, own_level, rest, true)
       return {}
     end
-    if tried ~= '0' or lost ~= '0' or alone == '1' then
+    if tried ~= '0' or lost ~= '0' or alone ~= '0' then
       local last = math.max(i - 1, 1)
       local rest, kept = {}, {}
       for k = 1, last do kept[k] = entries[k] end
@@ -199,7 +199,10 @@ while #batches < want and looks < A.max_looks do
       local key = ROBOTS_ .. origin
       call('HSET', key, 'asked_until', NOW + 2 * A.lease_ms)
       call('PEXPIRE', key, HOST_TTL)
-      local line = string.format('0 0 1 0 %d s %x - %s', tonumber(hops or 0), NOW, target or origin .. '/robots.txt')
+      -- Once it has been there at two deaths, it is a suspect like any URL.
+      local apart = math.min(9, math.max(1, tonumber(call('HGET', key, 'deaths') or 1)))
+      local line = string.format('0 0 %d 0 %d s %x - %s', apart, tonumber(hops or 0), NOW,
+        target or origin .. '/robots.txt')
       -- Known to `finish`, which takes this crawl's delay from it.
       if target then call('SADD', HOSTS, host) end
       make_lease('robots', origin, host, queue, {line}, delay, fields, nil)

@@ -1,5 +1,5 @@
 -- A worker begins to parse a fetched batch.
--- A: lease, nonce, lease_ms, never_ms (most time a parse may take), with_bodies (whether they are read from Redis)
+-- A: lease, nonce, process (see worker/deaths.py), lease_ms, never_ms (most time a parse may take), with_bodies (whether they are read from Redis)
 -- Returns {'ok', now, entries, refs, kind, origin, host, crawl id, options rev, scope seeds (how many), state}, or {'gone'}:
 -- closed, reclaimed, the crawl was cancelled, or its bodies have expired (then the reaper has it fetched again).
 -- A repeated call, or one by a second delivery, returns the same: `complete` lets only one of them through.
@@ -9,7 +9,7 @@ local about = call('HMGET', CRAWL, 'id', 'rev', 'state')
 if held[1] ~= 'fetched' or over(about[3]) then return {'gone'} end
 if A.with_bodies and held[8] == '1' and call('EXISTS', BODIES_ .. A.lease) == 0 then return {'gone'} end
 if held[7] ~= A.nonce then
-  call('HSET', key, 'parse_nonce', A.nonce, 'never_after', NOW + A.never_ms)
+  call('HSET', key, 'parse_nonce', A.nonce, 'never_after', NOW + A.never_ms, 'process', A.process)
   call('HINCRBY', key, 'parse_tries', 1)
 end
 call('ZADD', LEASES, NOW + A.lease_ms, key)

@@ -1,5 +1,5 @@
 -- A worker takes a batch it was sent: compare-and-set from `sent` to `fetching`.
--- A: lease, nonce, worker, lease_ms, total_ms (most time one request may take)
+-- A: lease, nonce, worker, process (see worker/deaths.py), lease_ms, total_ms (most time one request may take)
 -- Returns {'ok', now, entries, kind, origin, doom, expected_ms, delay_ms, robots version, crawl id, options rev,
 -- host, cap}, or {'taken'} for a second delivery, or {'released', why}: given back uncharged, because the crawl is paused
 -- (why is its state; a cancelled one's batch is dropped), or because its host was given to others while the message waited (why is 'busy').
@@ -37,7 +37,7 @@ if held[1] == 'sent' then
 end
 local until_ms = NOW + A.lease_ms
 local never_after = NOW + count * A.total_ms + A.lease_ms
-call('HSET', key, 'state', 'fetching', 'nonce', A.nonce, 'worker', A.worker, 'started_at', NOW,
+call('HSET', key, 'state', 'fetching', 'nonce', A.nonce, 'worker', A.worker, 'process', A.process, 'started_at', NOW,
   'never_after', never_after, 'entries', entries, 'n', count, 'delay', delay, 'cap', cap)
 call('ZADD', LEASES, until_ms, key)
 if (held[6] or '') == '' then call('ZADD', OUT_ .. host, until_ms, key) end

@@ -109,6 +109,8 @@ class Life(RuleBasedStateMachine):
         nonce = secrets.token_hex(4)
         started = self.frontier.start(batch.lease, nonce=nonce, worker="w", options=self.options)
         if isinstance(started, Started):
+            if started.requests[0].suspect and not started.doom:
+                self.frontier.isolate(started.lease, started.nonce)
             self.fetching.append(started)
 
     @rule(pick=st.integers(0, 99), done=st.integers(0, 4), lost=st.booleans(), stored=st.booleans())

@@ -1,0 +1,9 @@
+-- Note that a suspect is all its process does from now on: should that process end, the suspect is charged.
+-- A: lease, nonce (of its fetch or of its parse)
+-- Returns 1, or 0 when the lease is not held under that nonce any more. A repeated call does the same.
+local key = LEASE_ .. A.lease
+local held = call('HMGET', key, 'state', 'nonce', 'parse_nonce')
+local mine = (held[1] == 'fetching' and held[2] == A.nonce) or (held[1] == 'fetched' and held[3] == A.nonce)
+if not mine then return 0 end
+call('HSET', key, 'sole', A.nonce)
+return 1
