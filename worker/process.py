@@ -15,7 +15,7 @@ from crawl import connection, settings
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
 from crawl.scope import Scope
-from worker import pools, sitemaps
+from worker import drain, pools, sitemaps
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
@@ -94,6 +94,7 @@ class Process:
             raise UnavailableError(message)
         self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
+        self.cutter = drain.Cutter()
         self.notices = Notices(connection.connect(url, connections=1))
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}
