@@ -98,10 +98,12 @@ def stalled(stage: Stage, _digest: str) -> list[Finding]:
             if time.monotonic() - hung_since > _BUSY_S:
                 open_ = log.open()
                 ended = stage.drain(finding.STALLED_S)
+                stage.site.holding = False
 
     # A request that was charged would have been the only one its page gets.
     variables = {"CRAWL_MAX_ATTEMPTS": "1", "CRAWL_LEASE_S": str(DRAIN_LEASE_S)}
     urls = stage.site.late()
+    stage.site.holding = True
     crawled = stage.crawl("stalled", urls, variables, depth=0, meanwhile=act, patience_s=STALLED_PATIENCE_S)
     good = sum(record.outcome == "ok" for record in stage.records("stalled"))
     return [finding.of_stalled(stage.pool, len(urls), open_, *ended, good, crawled)]

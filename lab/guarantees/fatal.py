@@ -29,15 +29,14 @@ def crash(stage: Stage, digest: str) -> list[Finding]:
 
 def hold(stage: Stage, digest: str) -> list[Finding]:
     """Crawl a page whose parse keeps the interpreter for itself for ever."""
-    if known(LIMIT):
-        stage.restart(**{LIMIT: str(LIMIT_S)})
+    if not known(LIMIT):
+        return [Finding(stage.pool, verdicts.HOLD, False, f"not there yet: no setting {LIMIT}")]
+    stage.restart(**{LIMIT: str(LIMIT_S)})
     return [_crawl(stage, verdicts.HOLD, "/hold", digest)]
 
 
 def _crawl(stage: Stage, guarantee: str, path: str, digest: str) -> Finding:
     variables = {"CRAWL_MAX_LOSSES": str(MAX_LOSSES), "CRAWL_LEASE_S": str(LEASE_S)}
-    if known(LIMIT):
-        variables[LIMIT] = str(LIMIT_S)
     url = stage.site.fatal(path)
     try:
         crawled = stage.crawl(guarantee, [stage.site.seed, url], variables, patience_s=PATIENCE_S)

@@ -50,7 +50,7 @@ CONNECT = "connect"
 _ACTS: dict[str, Act] = {"drip-header": drip_header, "drip-body": drip_body}
 #: Hosts that take a request and never answer, for whoever ends the crawl: more than there are slots.
 STILL = tuple(f"still-{number}" for number in range(8))
-#: Hosts that hang until the client gives up, and answer when they are asked again.
+#: Hosts that hang until the client gives up, as long as the site is told to.
 LATE = tuple(f"late-{number}" for number in range(4))
 #: Names that no resolver ever answers for: more than gevent has threads for resolving unless told otherwise.
 NAMES = tuple(f"name-{number}{HUNG}" for number in range(12))
@@ -118,6 +118,8 @@ class Site:
     def __init__(self) -> None:
         self.log = Log()
         self.port = self.silent_port = self.resolver_port = 0
+        #: Whether the late hosts hang.
+        self.holding = False
         self._deaf = hostile.Deaf()
         self._loop = asyncio.new_event_loop()
         self._serving: set[asyncio.Task[None]] = set()
@@ -164,7 +166,7 @@ class Site:
         return [f"http://{name}.test/" for name in STILL]
 
     def late(self) -> list[str]:
-        """Return the URLs of what hangs when it is asked for the first time."""
+        """Return the URLs of what hangs while `holding`."""
         return [f"http://{name}.test/p/1" for name in LATE]
 
     def unresolved(self) -> list[str]:
@@ -256,7 +258,7 @@ class Site:
             if name in ENDLESS or name in STILL:
                 await self._stall(host, path, reader, writer, _ACTS.get(name))
                 return
-            if name in LATE and not any(one.host == host for one in self.log.asked):
+            if name in LATE and self.holding:
                 await self._stall(host, path, reader, writer, None)
                 return
             if name == "flood" and path in _FLOODS:
