@@ -22,7 +22,7 @@ RESOLVE = .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.1
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
 COMPILE = $(RESOLVE) pyproject.toml
 
-.PHONY: help demo test check format equal bench bench-grid bench-proof ladder bench-peers up up-split down base-images base-images-clean \
+.PHONY: help demo test check format equal bench bench-grid bench-proof guarantees ladder bench-peers up up-split down base-images base-images-clean \
 	flower-password lock clean
 
 help:           ## list the verbs
@@ -56,6 +56,9 @@ bench-grid: .venv/.stamp ## the full grid of pools, slots, processes and splits,
 
 bench-proof: .venv/.stamp ## is the advice right where nobody tuned it? six drawn workloads, about an hour
 	@$(BIN)/poolcrawl bench --prove 1 --repeat 3 --report "$(REPORT)"
+
+guarantees: .venv/.stamp ## what every pool keeps (deadlines, caps, cancel, drain, kill ...) as one matrix, in about six minutes
+	@$(BIN)/poolcrawl guarantees
 
 ladder: .venv/.stamp ## every way of the concurrency tutorial on the same ten pages
 	@$(BIN)/poolcrawl bench --ladder

@@ -130,7 +130,7 @@ _MEASURED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
     (
         ("--guarantees",),
-        {"is_flag": True, "help": "Also try what each pool keeps: deadline, kill, drain, recycling."},
+        {"is_flag": True, "help": "Also try what each pool keeps, as `poolcrawl guarantees` does."},
     ),
     (
         ("--timelines/--no-timelines",),

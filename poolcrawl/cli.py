@@ -16,6 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
+from lab.matrix import guarantees
 from poolcrawl import (
     __version__,
     comparing,
@@ -62,6 +63,7 @@ for command in (
     trapping.release,
     explaining.why,
     bench,
+    guarantees,
 ):
     cli.add_command(command)
 

@@ -33,8 +33,9 @@ def _make() -> Any:
 
 
 def _check(sender: Any = None, **_: Any) -> None:
-    """Refuse to run as another pool than the settings say, or as a gevent that is not patched."""
-    pool = pools.TABLE[settings.load().pool]
+    """Refuse to run as another pool than the settings say, or as a gevent that is not patched; else prepare."""
+    own = settings.load()
+    pool = pools.TABLE[own.pool]
     running = sender.pool_cls.__module__
     if running != pool.celery_module:
         actual = next((row.name for row in pools.TABLE.values() if row.celery_module == running), running)
@@ -49,6 +50,7 @@ def _check(sender: Any = None, **_: Any) -> None:
     if fault:
         sys.stderr.write(f"poolcrawl worker: {fault}\n")
         raise SystemExit(2)
+    pool.prepare(own.concurrency or pool.default_concurrency())
 
 
 def _ready(sender: Any = None, **_: Any) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crawl.records import CrawlOptions, FetchRequest
     from worker.leases import Held
     from worker.process import Process, Terms
-    from worker.sessions import Web
+    from worker.sessions import Limits, Web
     from worker.turns import Turn
 
 #: Bytes of bodies one batch gathers before it ends early.
@@ -127,6 +127,8 @@ class _Asking:
         self._refusal: Refusal | None = None
         self._dropped: PageRef | None = None
         self._bytes = 0
+        #: The request that is under way, or was last.
+        self._limits: Limits | None = None
         self._token = product_token(self._options.user_agent)
         self._web: Web | None = None
         self._jar: Jar | None = None
@@ -137,6 +139,12 @@ class _Asking:
         self._validators: dict[int, Mapping[str, str]] = {}
         if self._options.recrawl is not None and started.kind == names.PAGE and not started.doom:
             self._validators = self._read_validators(self._options.recrawl)
+
+    def _begin(self, limits: Limits) -> None:
+        """Note a request for those who may have to end it: the lease's renewer, and the drain."""
+        self._limits = limits
+        self._held.asking(limits)
+        self._process.cutter.begin(limits)
 
     def clock_ms(self) -> int:
         """Return Redis time: what `start` said, plus what has passed here since."""
@@ -178,7 +186,8 @@ class _Asking:
                 return
             before = time.monotonic()
             ref = self._one(index, request)
-            if ref.requested and not self._held.kept():
+            cut = self._limits is not None and self._process.cutter.end(self._limits)
+            if ref.requested and (cut or not self._held.kept()):
                 # Aborted, or answered too late: it says nothing about the page, but the host was asked.
                 self.bodies.pop(index, None)
                 self._dropped = ref
@@ -212,13 +221,11 @@ class _Asking:
             if self._options.cookies and self._started.kind == names.PAGE:
                 self._jar = Jar(cookies.load(self._process.client, self._crawl, self._domain()))
         if self._started.kind == names.ROBOTS:
-            ref, body = fetch_robots(
-                request, index, self._web, self._options, self.clock_ms, self._held.asking
-            )
+            ref, body = fetch_robots(request, index, self._web, self._options, self.clock_ms, self._begin)
         else:
             extra = self._validators.get(index)
             ref, body = fetch(
-                request, index, self._web, self._options, self.clock_ms, self._held.asking, extra, self._jar
+                request, index, self._web, self._options, self.clock_ms, self._begin, extra, self._jar
             )
             if extra and ref.status == HTTPStatus.NOT_MODIFIED:
                 validators.accept(ref)

@@ -15,7 +15,7 @@ from crawl import connection, settings
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
 from crawl.scope import Scope
-from worker import pools
+from worker import drain, pools
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
@@ -96,6 +96,7 @@ class Process:
             raise UnavailableError(message)
         self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
+        self.cutter = drain.Cutter()
         self.notices = Notices(connection.connect(url, connections=1), self.renewer.told)
         self.turns = Turns()
         self.watchdog = Watchdog(self.settings.parse_timeout_s)
