@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import redis
+from redis._parsers.base import BaseParser
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
@@ -20,6 +21,22 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 15.0
 #: Silent repetitions after a lost connection. Every verb says what a repeated call returns.
 RETRIES = 3
+
+
+class DiskFullError(redis.BusyLoadingError):
+    """A server that is there and takes no writes, because it cannot keep them: its disk is full, as a rule.
+
+    To redis-py that is a mistake in a command, and it ends whoever made one: a producer, and a Celery worker that only
+    waits for work. It passes like any outage once there is room, so it is one, to every client of this process and to
+    Celery's.
+    """
+
+    def __str__(self) -> str:
+        return f"it cannot write to its disk, free space there: {super().__str__()}"
+
+
+# There is no public way to tell redis-py, or Celery's transport on it, what a code means.
+BaseParser.EXCEPTION_CLASSES["MISCONF"] = DiskFullError
 
 
 def connect(url: str, connections: int = 20, patience_s: float | None = None) -> redis.Redis:

@@ -10,6 +10,7 @@ import logging
 import sys
 from typing import Any
 
+from billiard.exceptions import WorkerLostError
 from celery import signals
 
 from crawl import settings
@@ -74,6 +75,15 @@ def _ended(sender: Any = None, **_: Any) -> None:
     heartbeat.retract(sender.hostname)
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Leave out the traceback where a pool's child was killed: it shows Celery's inside, the line says all there is."""
+    error = record.exc_info[1] if record.exc_info else None
+    # billiard hands it over wrapped.
+    if isinstance(getattr(error, "exc", error), WorkerLostError):
+        record.exc_info = None
+    return True
+
+
 try:
     app = _make()
 except PoolcrawlError as error:
@@ -87,3 +97,4 @@ signals.worker_ready.connect(_ready, weak=False)
 signals.worker_shutting_down.connect(_ending, weak=False)
 signals.worker_shutdown.connect(_ended, weak=False)
 logging.getLogger("urllib3").setLevel(logging.ERROR)
+logging.getLogger("celery.worker.request").addFilter(_in_one_line)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import redis
+from kombu.exceptions import OperationalError
 
 from crawl import names
 from crawl.errors import UnknownCrawlError
@@ -64,5 +65,6 @@ def _parse(self: Task, batch: dict[str, Any]) -> dict[str, Any]:
 
 def register(app: Celery) -> None:
     """Make both tasks known to a worker's app."""
-    app.task(_fetch, bind=True, name=names.FETCH_TASK)
+    # Its callback could not be sent: the lease has it sent again, and Celery has said so in a line of its own.
+    app.task(_fetch, bind=True, name=names.FETCH_TASK, throws=(OperationalError,))
     app.task(_parse, bind=True, name=names.PARSE_TASK)

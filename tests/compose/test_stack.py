@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 
@@ -122,6 +123,21 @@ def test_the_next_up_continues_an_unfinished_demo_crawl(stack, digests):
 
     assert unfinished["state"] == "running"
     assert stack.audit()["crawl"] == unfinished["crawl"], log
+
+
+def test_a_crawl_survives_a_killed_redis_and_a_frozen_worker(stack, digests):
+    """SIGKILL of Redis, which starts again on its append-only file, and a worker paused for longer than its leases."""
+    stack.settings["CRAWL_POOL"] = "threads"
+    _up_in_small_steps(stack)
+    wait_for(lambda: _progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
+    before = stack.containers("redis")[0]
+    stack.compose("exec", "-T", "redis", "sh", "-c", "kill -9 -1", check=False)
+    wait_for(lambda: stack.containers("redis")[0]["RestartCount"] > before["RestartCount"], "a restart", 30)
+    stack.compose("pause", "worker")
+    time.sleep(12)  # longer than the leases of small steps
+    stack.compose("unpause", "worker")
+
+    finishes(stack, digests, "redis killed, worker frozen", 180)
 
 
 def test_three_workers_share_one_crawl(stack, digests):
