@@ -1,7 +1,8 @@
 """What crosses a process: requests, page references, page records, and a crawl's frozen options.
 
 JSON on the wire, encoded by msgspec. A waiting request is kept in Redis as one short line (an *entry*), because a
-frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`.
+frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`. `via` is a letter, with
+the generation behind it where the URL is tried again (`l2`).
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ _encoder = msgspec.json.Encoder()
 class FetchRequest(msgspec.Struct, frozen=True):
     """One URL to ask for, as the frontier holds it.
 
-    `losses` counts workers that died while asking for it; `alone` says it travels in a batch of its own.
+    `losses` counts workers that died while asking for it; `alone` says it travels in a batch of its own. `generation`
+    is 0, or that of the `retry` that admitted it again.
     """
 
     url: str
@@ -72,6 +74,7 @@ class FetchRequest(msgspec.Struct, frozen=True):
     attempts: int = 0
     losses: int = 0
     alone: bool = False
+    generation: int = 0
 
 
 def encode_entry(request: FetchRequest) -> str:
@@ -88,7 +91,7 @@ def encode_entry(request: FetchRequest) -> str:
     alone = "1" if request.alone else "0"
     return (
         f"{request.attempts} {request.losses} {alone} {request.depth} {request.hops} "
-        f"{_VIA_CODES[request.via]} {request.queued_ms:x} {parent} {request.url}"
+        f"{_VIA_CODES[request.via]}{request.generation or ''} {request.queued_ms:x} {parent} {request.url}"
     )
 
 
@@ -105,13 +108,14 @@ def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
         url=url,
         kind=kind,
         depth=int(depth),
-        via=_VIA_NAMES[via],
+        via=_VIA_NAMES[via[0]],
         parent=full_parent,
         hops=int(hops),
         queued_ms=int(queued, 16),
         attempts=int(attempts),
         losses=int(losses),
         alone=alone == "1",
+        generation=int(via[1:] or 0),
     )
 
 
@@ -167,7 +171,7 @@ class Fetched(msgspec.Struct):
 
 
 class PageRecord(msgspec.Struct):
-    """The one terminal record of an admitted URL; fields as documented in `docs/records.md`."""
+    """The one terminal record of an admitted URL, its newest generation's; fields as in `docs/records.md`."""
 
     crawl: str
     url: str
@@ -212,6 +216,7 @@ class PageRecord(msgspec.Struct):
     open_graph: dict[str, Any] = {}
     json_ld: list[Any] = []
     text: str | None = None
+    generation: int = 0
 
 
 class CrawlOptions(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, comparing, crawling, explaining, inspecting, trapping
+from poolcrawl import __version__, comparing, crawling, explaining, generations, inspecting, trapping
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -45,6 +45,8 @@ for command in (
     trapping.parked,
     trapping.release,
     explaining.why,
+    generations.failures,
+    generations.retry,
     bench,
 ):
     cli.add_command(command)

@@ -193,7 +193,9 @@ class _Parsing:
             self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
         self.results.append(
-            Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
+            Result(
+                request.url, request.depth, record.outcome, record.reason, to_json(record), request.generation
+            )
         )
 
     def _site(self, request: FetchRequest) -> None:
@@ -205,8 +207,10 @@ class _Parsing:
         if origin in self._sites or origin in self.sites:
             return
         declared = self._process.sitemaps(self._crawl, self._options, origin)
-        if declared is not None:
-            self.admission.site(request, declared)
+        if declared is None:
+            # Its robots.txt could not be had; after a retry it may be.
+            return
+        self.admission.site(request, declared)
         self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
@@ -241,6 +245,7 @@ class _Parsing:
             parse_slot=self._slot,
             lease=self._loaded.lease,
             robots=self._directives((), ref.robots_tag),
+            generation=request.generation,
         )
 
     def _directives(self, metas: Sequence[tuple[str, str]], header: str | None) -> list[str]:
