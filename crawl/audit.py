@@ -220,6 +220,9 @@ class _Auditing:
 
     def _astray(self) -> Iterator[int]:
         """Yield what is still marked to be tried again, and was never met where URLs wait."""
+        if self._status.state not in (names.RUNNING, names.PAUSED, names.FINISHED):
+            # Whoever ended the crawl took away what waited; the older record is the last one.
+            return iter(())
         return _still(self._inventory.astray(), self._marked_still)
 
     def _marked_still(self, part: list[int]) -> list[bool]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Redirects that are followed back to count a URL's hops; no chain is longer (`--max-redirects`).
 _MOST_HOPS = 100
+#: States in which a crawl takes URLs again; as in `lua/retry.lua`.
+_OPEN = (names.RUNNING, names.PAUSED, names.FINISHED)
 
 
 class Retried(msgspec.Struct):
@@ -64,7 +66,7 @@ def retry(
     if stored is None:
         raise results.unknown(client, crawl)
     options, _, _, state = stored
-    if state == names.CANCELLED:
+    if state not in _OPEN:
         raise _wrong_state(crawl, state)
     told = Retried(crawl, reasons={}, state=state)
     generation = int(client.hget(keys.crawl(crawl), "generation") or 0) + 1
@@ -79,7 +81,7 @@ def retry(
             continue
         again = _again(client, crawl, new, generation)
         admitted, waiting, _, state = frontier.retry(again, generation, options=options)
-        if state not in (names.RUNNING, names.FINISHED, names.PAUSED):
+        if state not in _OPEN:
             raise _wrong_state(crawl, state)
         told.retried += admitted
         told.waiting += waiting

@@ -371,7 +371,20 @@ def test_a_cancelled_crawl_is_refused(failing):
 
     with pytest.raises(UsageError, match=f"'{frontier.crawl}' is cancelled.*--recrawl {frontier.crawl}"):
         retrying.retry(frontier.client, frontier.crawl)
-    assert 0 == frontier.retry([], 1, options=standin.options())[0]
+    assert (0, 0, 0, names.CANCELLED) == frontier.retry([], 1, options=standin.options())
+
+
+def test_a_crawl_that_was_cancelled_meanwhile_is_audited_with_its_older_records(failing):
+    """What waited to be tried again was taken away with the rest; that is no fault."""
+    frontier, _, (a, *_) = failing
+    retrying.retry(frontier.client, frontier.crawl, pages=[a])
+    client = frontier.client
+    client.delete(*client.smembers(keys.queues(frontier.crawl)), keys.queues(frontier.crawl))
+    lost = audit(client, frontier.crawl)
+    client.hset(keys.crawl(frontier.crawl), "state", names.CANCELLED)
+
+    assert [("missing", a)] == [(fault.kind, fault.url) for fault in lost.faults]
+    assert audit(client, frontier.crawl).clean
 
 
 def test_a_paused_crawl_stays_paused(failing):
