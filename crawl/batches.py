@@ -130,6 +130,17 @@ class Result(msgspec.Struct, frozen=True):
     outcome: str
     reason: str | None
     record: bytes
+    #: Of a URL that was admitted again after a record; 0 for its first one.
+    generation: int = 0
+
+
+class Again(msgspec.Struct, frozen=True):
+    """A URL to be admitted again: its new request, and the record that it has, as it is stored."""
+
+    request: records.FetchRequest
+    outcome: str
+    reason: str | None
+    record: bytes
 
 
 class RobotsAnswer(msgspec.Struct, frozen=True, omit_defaults=False):

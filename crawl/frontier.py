@@ -7,6 +7,7 @@ header says what it then returns.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from crawl.scope import scope_entry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from crawl.batches import Refusal, Renewal, Report, Result, RobotsAnswer
+    from crawl.batches import Again, Refusal, Renewal, Report, Result, RobotsAnswer
     from crawl.links import Links
     from crawl.records import CrawlOptions, FetchRequest
 
@@ -46,6 +47,8 @@ NEARER_KEPT = 100_000
 #: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
 HOSTS_PER_CALL = 200
 CLEARED_PER_CALL = 500
+#: URLs admitted again per call.
+RETRIED_PER_CALL = 500
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -563,10 +566,35 @@ class Frontier:
             admitted, capped, state = admitted + new, capped + more, state or found.decode()
         return admitted, capped, state
 
+    def retry(
+        self, again: Iterable[Again], generation: int, *, options: CrawlOptions
+    ) -> tuple[int, int, int, str]:
+        """Admit URLs again that have a record, in a generation; hosts and robots.txt that failed get a new chance.
+
+        Returns how many were admitted, how many wait already (of an earlier `retry`), how many have another record by
+        now, and the crawl's state before; a finished one is reopened. At most `RETRIED_PER_CALL` at once.
+        """
+        self._see(options)
+        groups: dict[tuple[int, str], list[tuple[str, ...]]] = {}
+        for one in again:
+            request = one.request
+            place = level_of(options, request.depth), urls.origin_of(request.url)
+            digest = hashlib.sha1(one.record, usedforsecurity=False).hexdigest()
+            fingerprint = str(urls.fingerprint(request.url))
+            entry = records.encode_entry(request)
+            groups.setdefault(place, []).append((fingerprint, entry, one.outcome, one.reason or "", digest))
+        admitted, waiting, changed, state = self._run(
+            "retry",
+            retried=keys.retried(self.crawl),
+            generation=generation,
+            groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
+        )
+        return admitted, waiting, changed, state.decode()
+
     def complete(
         self,
         lease: str,
-        results: Iterable[Result],
+        results: Sequence[Result],
         retries: Iterable[tuple[FetchRequest, int]],
         links: Links,
         *,
@@ -610,6 +638,7 @@ class Frontier:
                     result.outcome,
                     result.reason or "",
                     result.record.decode(),
+                    *((str(result.generation),) if result.generation else ()),
                 )
                 for result in results
             ],
@@ -624,6 +653,8 @@ class Frontier:
             ],
             "groups": calls[0],
         }
+        if any(result.generation for result in results):
+            payload["retried"] = keys.retried(self.crawl)
         if options.max_pages is not None:
             payload["max_pages"] = options.max_pages
         if limits:
@@ -714,9 +745,12 @@ class Frontier:
             under_way += left
         return under_way
 
-    def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int]:
-        """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues and now (ms)."""
-        about, counts, *numbers = self._run("status")
+    def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int, int]:
+        """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues, now, retried.
+
+        The last are URLs that have a record and wait for a newer one.
+        """
+        about, counts, *numbers = self._run("status", retried=keys.retried(self.crawl))
         return (_texts(about), _texts(counts), *numbers)
 
     def robots(self, origin: str) -> tuple[str, str, bytes] | None:

@@ -157,7 +157,7 @@ def due(name: str, level: int) -> str:
 
 
 def levels(name: str) -> str:
-    """hash, level -> admitted URLs without a record. Written by `add` and `complete`, with the sets it mirrors."""
+    """hash, level -> URLs that wait or are leased. Written with the sets it mirrors."""
     return part(name, "levels")
 
 
@@ -205,12 +205,23 @@ def cookies(name: str, domain: str) -> str:
 
 
 def records(name: str) -> str:
-    """hash, fingerprint -> page record (JSON). Written by `complete`; kept until the crawl is deleted."""
+    """hash, fingerprint -> newest page record (JSON). Written by `complete`; kept until the crawl is deleted."""
     return part(name, "records")
 
 
+def retried(name: str) -> str:
+    """hash, fingerprint -> generation of URLs that have a record and are to get a newer one.
+
+    Written by `retry`; `complete` takes a URL out with its newer record.
+    """
+    return part(name, "retried")
+
+
 def results(name: str) -> str:
-    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete`."""
+    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete`.
+
+    A URL that was tried again has an entry more, with its generation (field `g`).
+    """
     return part(name, "results")
 
 

@@ -1,7 +1,8 @@
 """What crosses a process: requests, page references, page records, and a crawl's frozen options.
 
 JSON on the wire, encoded by msgspec. A waiting request is kept in Redis as one short line (an *entry*), because a
-frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`.
+frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`. `via` is a letter, with
+the generation behind it where the URL is tried again (`l2`).
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class FetchRequest(msgspec.Struct, frozen=True):
 
     `losses` counts workers it has ended for certain; `alone` says it travels in a batch of its own. `deaths` counts how
     often a process ended while this URL was among its work (9 at most): with `SUSPECT_DEATHS` it is a suspect.
+    `generation` is 0, or that of the `retry` that admitted it again.
     """
 
     url: str
@@ -77,6 +79,7 @@ class FetchRequest(msgspec.Struct, frozen=True):
     losses: int = 0
     alone: bool = False
     deaths: int = 0
+    generation: int = 0
 
     @property
     def suspect(self) -> bool:
@@ -98,7 +101,7 @@ def encode_entry(request: FetchRequest) -> str:
     apart = min(9, max(request.deaths, int(request.alone)))
     return (
         f"{request.attempts} {request.losses} {apart} {request.depth} {request.hops} "
-        f"{_VIA_CODES[request.via]} {request.queued_ms:x} {parent} {request.url}"
+        f"{_VIA_CODES[request.via]}{request.generation or ''} {request.queued_ms:x} {parent} {request.url}"
     )
 
 
@@ -115,7 +118,7 @@ def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
         url=url,
         kind=kind,
         depth=int(depth),
-        via=_VIA_NAMES[via],
+        via=_VIA_NAMES[via[0]],
         parent=full_parent,
         hops=int(hops),
         queued_ms=int(queued, 16),
@@ -124,6 +127,7 @@ def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
         alone=apart != "0",
         # One digit for both: a first death says no more than that it travels alone.
         deaths=int(apart) if int(apart) >= SUSPECT_DEATHS else 0,
+        generation=int(via[1:] or 0),
     )
 
 
@@ -179,7 +183,7 @@ class Fetched(msgspec.Struct):
 
 
 class PageRecord(msgspec.Struct):
-    """The one terminal record of an admitted URL; fields as documented in `docs/records.md`."""
+    """The one terminal record of an admitted URL, its newest generation's; fields as in `docs/records.md`."""
 
     crawl: str
     url: str
@@ -224,6 +228,7 @@ class PageRecord(msgspec.Struct):
     open_graph: dict[str, Any] = {}
     json_ld: list[Any] = []
     text: str | None = None
+    generation: int = 0
 
 
 class CrawlOptions(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -51,6 +52,10 @@ class Status(msgspec.Struct, frozen=True):
     cancelled: int = 0
     #: Whether somebody began to submit seeds and ended before the last one.
     seeds_cut: bool = False
+    #: URLs that have a record and wait for a newer one (`retry`); they do not count as done.
+    retrying: int = 0
+    #: How often `retry` has admitted URLs again.
+    generation: int = 0
 
     @property
     def elapsed_s(self) -> float:
@@ -65,12 +70,14 @@ class Status(msgspec.Struct, frozen=True):
 
 def status(client: redis.Redis, crawl: str) -> Status:
     """Return a crawl's status. Raises UnknownCrawlError."""
-    about, counted, done, leased, _, delayed, suspects, _, now_ms = Frontier(client, crawl).status()
+    about, counted, stored, leased, _, delayed, suspects, _, now_ms, retrying = Frontier(
+        client, crawl
+    ).status()
     if not about:
         raise unknown(client, crawl)
     check_schema(crawl, int(about["schema"]))
     counts = {name: int(value) for name, value in counted.items()}
-    admitted = counts.get("admitted", 0)
+    admitted, done = counts.get("admitted", 0), stored - retrying
     cancelled = counts.get("cancelled", 0)
     pumped = bool(client.exists(keys.pump(crawl)))
     return Status(
@@ -105,6 +112,8 @@ def status(client: redis.Redis, crawl: str) -> Status:
         cancelled=cancelled,
         # An open source whose submitter is alive, or that the owner itself reads, is not cut.
         seeds_cut=about.get("seeds_open") == "1" and not client.exists(keys.submitter(crawl)),
+        retrying=retrying,
+        generation=int(about.get("generation", 0)),
     )
 
 
@@ -139,35 +148,71 @@ def unknown(client: redis.Redis, crawl: str) -> UnknownCrawlError:
     return UnknownCrawlError(f"there is no crawl '{crawl}'; {known} (`poolcrawl list` shows all)")
 
 
-def entries(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, str]]:
-    """Yield (stream id, fingerprint) of every record in order of completion, after a stream id."""
+class Entry(NamedTuple):
+    """One entry of the results stream; the generation is 0 unless the URL was tried again."""
+
+    identifier: str
+    fingerprint: str
+    generation: int
+
+
+class _Generation(msgspec.Struct):
+    generation: int = 0
+
+
+_generation_decoder = msgspec.json.Decoder(_Generation)
+
+
+def listed(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[Entry]:
+    """Yield every entry of the results stream, in order of completion, after a stream id."""
     start = after if after == "-" else f"({after}"
     while True:
         rows: list[Any] = client.xrange(keys.results(crawl), min=start, count=PAGE)
         for identifier, fields in rows:
-            yield identifier.decode(), fields[b"f"].decode()
+            yield Entry(identifier.decode(), fields[b"f"].decode(), int(fields.get(b"g", 0)))
         if len(rows) < PAGE:
             return
         start = f"({rows[-1][0].decode()}"
 
 
+def entries(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, str]]:
+    """Yield (stream id, fingerprint) of every record in order of completion, after a stream id."""
+    for entry in listed(client, crawl, after):
+        yield entry.identifier, entry.fingerprint
+
+
 def lines(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, bytes]]:
-    """Yield (stream id, record as JSON) in order of completion, after a stream id."""
-    batch: list[tuple[str, str]] = []
+    """Yield (stream id, record as JSON) in order of completion, after a stream id; of each URL its newest one alone.
 
-    def _read() -> Iterator[tuple[str, bytes]]:
-        found = client.hmget(keys.records(crawl), [fingerprint for _, fingerprint in batch])
-        for (identifier, _), record in zip(batch, found, strict=True):
-            if record is not None:
-                yield identifier, record
+    While a crawl runs that URLs are tried again in, one may come twice: the later one counts.
+    """
+    behind = True
+    while behind:
+        behind = False
+        rows = listed(client, crawl, after)
+        while batch := list(itertools.islice(rows, PAGE)):
+            after = batch[-1].identifier
+            for entry, record, newer in _records(client, crawl, batch):
+                if record is not None and not newer:
+                    yield entry.identifier, record
+                # The entry of the newer one may have come after the last that was read.
+                behind = behind or newer
 
-    for entry in entries(client, crawl, after):
-        batch.append(entry)
-        if len(batch) >= PAGE:
-            yield from _read()
-            batch.clear()
-    if batch:
-        yield from _read()
+
+def _records(
+    client: redis.Redis, crawl: str, batch: list[Entry]
+) -> Iterator[tuple[Entry, bytes | None, bool]]:
+    """Yield each entry's record, and whether that is of a later generation than the entry."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hmget(keys.records(crawl), [entry.fingerprint for entry in batch])
+        # Asked last: where no retry was made before, none of these records is of one.
+        pipe.hexists(keys.crawl(crawl), "generation")
+        found, tried_again = pipe.execute()
+    for entry, record in zip(batch, found, strict=True):
+        newer = False
+        if tried_again and record is not None:
+            newer = _generation_decoder.decode(record).generation > entry.generation
+        yield entry, record, newer
 
 
 def seen_fingerprints(client: redis.Redis, crawl: str, buckets: int) -> Iterator[str]:

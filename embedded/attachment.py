@@ -14,7 +14,7 @@ from crawl.errors import NoCrawlYetError, UnavailableError
 from embedded import leftovers
 from embedded.processes import identify
 from embedded.server import Server, answers
-from embedded.state import READ, Run, State
+from embedded.state import CRAWL, READ, Run, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +40,14 @@ def reading(settings: Settings) -> Iterator[redis.Redis]:
         return
     with attach(settings) as private:
         yield connection.connect(private)
+
+
+def crawls_here(settings: Settings) -> bool:
+    """Whether a private stack crawls in the state directory, so that no other can be started; False with a Redis."""
+    if settings.redis_address() is not None:
+        return False
+    holder = State(settings.state_dir).holder()
+    return holder is not None and holder.purpose == CRAWL and holder.process.alive()
 
 
 @contextlib.contextmanager

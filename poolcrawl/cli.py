@@ -23,6 +23,7 @@ from poolcrawl import (
     crawling,
     detaching,
     explaining,
+    generations,
     inspecting,
     serving,
     steering,
@@ -62,6 +63,8 @@ for command in (
     trapping.parked,
     trapping.release,
     explaining.why,
+    generations.failures,
+    generations.retry,
     bench,
     guarantees,
 ):

@@ -102,7 +102,7 @@ def export(crawl: str | None, output: str, format_name: str) -> None:
     "--json", "as_json", is_flag=True, help="One JSON line at the end; with --politeness, one more before it."
 )
 def audit(crawl: str | None, *, politeness: bool, as_json: bool) -> int:
-    """Check that every admitted URL has exactly one record; exit 1 when not (default: the newest crawl)."""
+    """Check that every admitted URL has exactly one record; name it and exit 1 when not (default: the newest)."""
     with reading(settings.load()) as client:
         name = results.resolve(client, crawl)
         manners = judging.audit(client, name) if politeness else None
@@ -116,11 +116,18 @@ def audit(crawl: str | None, *, politeness: bool, as_json: bool) -> int:
         verdict = "clean" if found.clean else "NOT CLEAN"
         unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
         print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
-        print(f"  missing {found.missing}, duplicate {found.duplicate}, kept out by a cap {found.capped}")
+        strays = f", never admitted {found.strays}" if found.strays else ""
+        print(
+            f"  missing {found.missing}, duplicate {found.duplicate}{strays}, kept out by a cap {found.capped}"
+        )
         if found.cancelled:
             print(
                 f"  cancelled {found.cancelled}: admitted, without a record because the crawl was cancelled"
             )
+        for fault in found.faults:
+            print(f"  {fault.kind} {fault.url or f'(fingerprint {fault.fingerprint})'}: {fault.what}")
+        if found.retried:
+            print(f"  tried again {found.retried}, in {found.generations} generation(s)")
         print(f"  digest {found.digest}")
     return 0 if found.clean and not (manners and manners.violations) else 1
 

@@ -68,6 +68,10 @@ def lines(status: Status) -> list[str]:
         text.append(
             f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}"
         )
+    if status.retrying:
+        text.append(
+            f"  of them with an older record, tried again (generation {status.generation}): {status.retrying}"
+        )
     for outcome, count in status.outcomes.items():
         text.append(f"  {outcome:<9}{count:>7}")
     if status.reasons:

@@ -211,7 +211,9 @@ class _Parsing:
             self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
         self.results.append(
-            Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
+            Result(
+                request.url, request.depth, record.outcome, record.reason, to_json(record), request.generation
+            )
         )
 
     def _site(self, request: FetchRequest) -> None:
@@ -259,6 +261,7 @@ class _Parsing:
             parse_slot=self._slot,
             lease=self._loaded.lease,
             robots=self._directives((), ref.robots_tag),
+            generation=request.generation,
         )
 
     def _directives(self, metas: Sequence[tuple[str, str]], header: str | None) -> list[str]:

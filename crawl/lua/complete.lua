@@ -1,5 +1,6 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
--- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
+-- A: lease, results ({fingerprint, level, outcome, reason, record, and of a URL that `retry` admitted its generation}...),
+--    retried (key; only with such results), retries ({queue, level, entry, not_before}...),
 --    groups, max_pages, limits and nearer (see _admit.lua), scope_seeds, refused (reason -> count),
 --    scope_count (by how many entries of the scope the batch was judged; where it widens or was refused any link for that),
 --    heirs (where seeds redirect to, or nil; see _admit.lua) and heirs_key,
@@ -13,8 +14,18 @@ close_lease(key, held[2])
 
 for _, result in ipairs(A.results) do
   local fingerprint, level, outcome, reason, record = result[1], result[2], result[3], result[4], result[5]
-  if call('HSETNX', RECORDS, fingerprint, record) == 1 then
-    call('XADD', RESULTS, '*', 'f', fingerprint)
+  local generation, new = result[6], false
+  if not generation then
+    new = call('HSETNX', RECORDS, fingerprint, record) == 1
+    if new then call('XADD', RESULTS, '*', 'f', fingerprint) end
+  elseif call('HGET', A.retried, fingerprint) == generation then
+    -- One record per URL and generation: the mark goes with it.
+    new = true
+    call('HDEL', A.retried, fingerprint)
+    call('HSET', RECORDS, fingerprint, record)
+    call('XADD', RESULTS, '*', 'f', fingerprint, 'g', generation)
+  end
+  if new then
     call('HINCRBY', LEVELS, level, -1)
     call('HINCRBY', COUNTS, outcome, 1)
     if reason ~= '' then call('HINCRBY', COUNTS, outcome .. ' ' .. reason, 1) end

@@ -99,6 +99,12 @@ CASES = {
     "concurrency in words": case("demo", "CRAWL_CONCURRENCY='many'", "integer", CRAWL_CONCURRENCY="many"),
     "zero concurrency option": case(f"crawl {URL} --concurrency 0", "--concurrency", "1<=x"),
     "zero workers option": case(f"crawl {URL} --workers 0", "--workers", "1<=x"),
+    "unknown reason": case("retry --reason fatigue", "--reason.*'fatigue'", "'dns', 'connect'"),
+    "unknown reason of failures": case("failures --reason no", "--reason.*'no'", "'dns', 'connect'"),
+    "reasons and URLs at once": case(
+        f"retry --reason dns --url {URL}", "--reason and --url", "name the reasons"
+    ),
+    "URL to retry that is none": case("retry --url ftp://a.test/", "--url.*ftp", "http"),
     "zero batch": case("demo", "CRAWL_BATCH='0'", "greater than or equal to 1", CRAWL_BATCH="0"),
     "endless delay": case("demo", "CRAWL_DELAY_S='nan'", "finite number", CRAWL_DELAY_S="nan"),
     "endless delay option": case(f"crawl {URL} --delay nan", "--delay", "finite number"),
@@ -473,7 +479,7 @@ def _unused_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("verb", ["status", "export", "audit"])
+@pytest.mark.parametrize("verb", ["status", "export", "audit", "failures", "retry"])
 def test_an_unknown_crawl_is_named_beside_those_there_are(crawled, verb):
     """A mistyped name: exit 2, and the names one may have meant."""
     done = crawled[0].run(verb, "there")
