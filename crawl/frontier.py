@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import redis
 
-from crawl import keys, names, records, scripts, traps, urls
+from crawl import keys, names, records, scripts, tombstones, traps, urls
 from crawl.batches import Batch, Leased, Loaded, Started, denial
 from crawl.errors import UsageError
 from crawl.links import level_of
@@ -40,6 +40,8 @@ HOLD_FIRST_S = 1.0
 ATTEMPTS_KEPT = 200_000
 #: Entries of the scope read per call; the lot may be a hundred thousand.
 SCOPE_SEEDS_PER_CALL = 10_000
+#: Bytes of bodies one batch is taken to bring before any has come.
+FIRST_BATCH_BYTES = 1024 * 1024
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -179,9 +181,16 @@ class Frontier:
             capped += refused
         return admitted, capped
 
-    def lease(self, options: CrawlOptions, *, window: int, slots: int) -> Leased:
-        """Take batches whose host is due, so that at most `window` are in flight."""
+    def lease(
+        self, options: CrawlOptions, *, window: int, slots: int, most_body_bytes: int | None = None
+    ) -> Leased:
+        """Take batches whose host is due, so that at most `window` are in flight.
+
+        With `most_body_bytes` also only so many that the bodies between fetch and parse stay below it, as far as can be
+        foretold from the batches before.
+        """
         self._see(options)
+        bounds = {} if most_body_bytes is None else {"most_body_bytes": most_body_bytes}
         state, batches, next_ms, now_ms, leased, ended = self._run(
             "lease",
             window=window,
@@ -199,6 +208,8 @@ class Frontier:
             adaptive=options.adaptive_delay,
             channel=keys.notices(),
             pump=keys.pump("*"),
+            first_batch_bytes=FIRST_BATCH_BYTES,
+            **bounds,
         )
         return Leased(
             state=state.decode(),
@@ -273,6 +284,7 @@ class Frontier:
             "refs": records.to_json(batch).decode(),
             "count": len(batch.refs),
             "bodies": bool(bodies),
+            "body_bytes": sum(map(len, bodies.values())) if store else 0,
             "ended_at": report.ended_ms,
             "requests": report.requests,
             "answered": report.answered,
@@ -483,6 +495,12 @@ class Frontier:
             payload["channel"] = keys.notices()
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
+
+    def trim(self, rows: Sequence[tuple[str, str, int, str]], stones: bytes, *, prefix: str, to: str) -> int:
+        """Remove records that are in a file; `crawl/trimming.py` says which. Return how many were removed."""
+        arguments = _pack({"rows": rows, "prefix": prefix, "size": tombstones.SIZE, "to": to})
+        args: list[str | bytes] = [*self._prefixes, arguments, stones]
+        return int(scripts.run(self.client, "trim", self._keys, args))
 
     def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
         """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back."""

@@ -98,6 +98,8 @@ def robots_viewed(view: str, origin: str) -> str:
 def crawl(name: str) -> str:
     """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
 
+    `body_bytes` and `body_batches` sum up its fetched leases, `batch_bytes` is what a batch brings of late; `paused_by`
+    says who paused it, `trimmed_to` where its trimmed records are.
     Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
     """
     return f"{PREFIX}crawl:{name}"
@@ -192,12 +194,25 @@ def cookies(name: str, domain: str) -> str:
 
 
 def records(name: str) -> str:
-    """hash, fingerprint -> page record (JSON). Written by `complete`; kept until the crawl is deleted."""
+    """hash, fingerprint -> page record (JSON). Written by `complete`; kept until it is trimmed or the crawl deleted."""
     return part(name, "records")
 
 
+def tombstones_prefix(name: str) -> str:
+    """Prefix of `tombstones`, as an argument of scripts."""
+    return part(name, "tombstones:")
+
+
+def tombstones(name: str, bucket: int) -> str:
+    """hash, fingerprint -> what is left of a trimmed record, 25 bytes (`crawl/tombstones.py`). Written by `trim`.
+
+    As many buckets as the seen set has; each stays a listpack up to 512 members.
+    """
+    return f"{tombstones_prefix(name)}{bucket}"
+
+
 def results(name: str) -> str:
-    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete`."""
+    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete` and `trim`."""
     return part(name, "results")
 
 

@@ -47,6 +47,9 @@ class Status(msgspec.Struct, frozen=True):
     #: Whether a producer works on it now.
     pumped: bool
     demo: bool
+    #: Records that are done, but in a file only, and that file.
+    trimmed: int = 0
+    trimmed_to: str = ""
 
     @property
     def elapsed_s(self) -> float:
@@ -61,12 +64,14 @@ class Status(msgspec.Struct, frozen=True):
 
 def status(client: redis.Redis, crawl: str) -> Status:
     """Return a crawl's status. Raises UnknownCrawlError."""
-    about, counted, done, leased, _, delayed, suspects, _, now_ms = Frontier(client, crawl).status()
+    about, counted, kept, leased, _, delayed, suspects, _, now_ms = Frontier(client, crawl).status()
     if not about:
         raise unknown(client, crawl)
     check_schema(crawl, int(about["schema"]))
     counts = {name: int(value) for name, value in counted.items()}
     admitted = counts.get("admitted", 0)
+    trimmed = counts.get("trimmed", 0)
+    done = kept + trimmed
     return Status(
         crawl=crawl,
         state=about["state"],
@@ -96,6 +101,8 @@ def status(client: redis.Redis, crawl: str) -> Status:
         },
         losses=counts.get("losses", 0),
         reclaimed=counts.get("reclaimed", 0),
+        trimmed=trimmed,
+        trimmed_to=about.get("trimmed_to", ""),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crawl import keys, records
 from crawl.frontier import Frontier
@@ -37,6 +37,10 @@ class Footprint:
     urls: int
     waiting: float
     seen: float
+
+    def row(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"urls": self.urls, "waiting": round(self.waiting, 1), "seen": round(self.seen, 1)}
 
 
 def url(number: int) -> str:

@@ -16,8 +16,9 @@ from kombu.exceptions import OperationalError
 
 from crawl import keys, names
 from crawl.broker import Sender
-from crawl.errors import StoppedError, UnavailableError
+from crawl.errors import UnavailableError
 from producer import fleet
+from producer.pressure import Pressure
 from producer.seeds import Intake
 
 if TYPE_CHECKING:
@@ -44,19 +45,9 @@ OWN_WORKER_WAIT_S = 60.0
 REDIS_AWAY_S = 120.0
 #: Seconds between two looks at workers and memory.
 LOOK_S = 1.0
-#: Share of the memory limit above which nothing new is leased; the rest is kept for the window's completions.
-MEMORY_SHARE = 0.9
-#: Seconds without any lease in flight above that limit before the crawl stops.
-MEMORY_STALL_S = 10.0
 
-#: What Redis being away looks like: to our client, to Celery's publisher, and when it is there but full.
-_AWAY = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.OutOfMemoryError,
-    OperationalError,
-    OSError,
-)
+#: What Redis being away looks like: to our client, and to Celery's publisher.
+_AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, OSError)
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
 _KEEP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
@@ -78,6 +69,7 @@ class Pump:
         watch: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda _: None,
         memory_limit_bytes: int | None = None,
+        bodies_bytes: int | None = None,
         worker_wait_s: float = WORKER_WAIT_S,
         stream: Stream | None = None,
     ) -> None:
@@ -88,7 +80,14 @@ class Pump:
         self._sender = Sender(app, self._crawl, options.pipeline)
         self._watch = watch
         self._say = say
-        self._memory_limit = memory_limit_bytes
+        self._pressure = Pressure(
+            client,
+            self._crawl,
+            say=say,
+            limit_bytes=memory_limit_bytes,
+            bodies_bytes=bodies_bytes,
+            batch=options.batch,
+        )
         self._worker_wait_s = worker_wait_s
         self._stream = stream
         self._intake = Intake(frontier, options)
@@ -99,7 +98,6 @@ class Pump:
         self._kept_at = 0.0
         self._reap_at = time.monotonic() + options.lease_s
         self._alone_since: float | None = None
-        self._full_since: float | None = None
 
     def run(self) -> str:
         """Pump until the crawl ends or is paused; return its state.
@@ -121,8 +119,9 @@ class Pump:
                     return state
         finally:
             try:
-                self._note_time()
+                # In this order: a full Redis takes no count, but gives up the mark.
                 self._client.eval(_RELEASE, 1, keys.pump(self._crawl), self._token)
+                self._note_time()
             except redis.RedisError as error:
                 log.debug("the pump's mark expires by itself: %s", error)
             self._sender.close()
@@ -174,6 +173,10 @@ class Pump:
         while True:
             try:
                 return step()
+            except redis.exceptions.OutOfMemoryError:
+                self._pressure.refused()
+                self._watch()
+                time.sleep(0.5)
             except _AWAY as error:
                 now = time.monotonic()
                 if since is None:
@@ -200,13 +203,13 @@ class Pump:
             self._keep()
         if now >= self._reap_at:
             self._reap()
-        if self._stream is not None and self._stream.open and self._full_since is None:
+        if self._stream is not None and self._stream.open and self._pressure.takes_seeds():
             self._stream.step(self._intake)
         slots = fleet.fetch_slots(self._workers)
-        window = self._options.window or max(2, 2 * slots)
-        if self._full_since is not None:
-            window = 0
-        leased = self._frontier.lease(self._options, window=window, slots=slots)
+        window = self._pressure.window(self._options.window or max(2, 2 * slots))
+        leased = self._frontier.lease(
+            self._options, window=window, slots=slots, most_body_bytes=self._pressure.most_body_bytes
+        )
         self._sender.fetch(leased.batches)
         if leased.state != names.RUNNING:
             return leased.state
@@ -233,31 +236,7 @@ class Pump:
             self._alone_since = time.monotonic()
             what = f"no live worker serves the queue '{missing}'" if self._workers else "no worker is alive"
             self._say(f"{what}; the crawl goes on when one is back")
-        self._look_at_memory()
-
-    def _look_at_memory(self) -> None:
-        info = self._client.info("memory")
-        limit = self._memory_limit or int(info.get("maxmemory") or 0)
-        if not limit or int(info["used_memory"]) < limit * MEMORY_SHARE:
-            if self._full_since is not None:
-                self._client.hdel(keys.crawl(self._crawl), "paused_by")
-            self._full_since = None
-            return
-        if self._full_since is None:
-            self._full_since = time.monotonic()
-            self._client.hset(keys.crawl(self._crawl), "paused_by", "memory")
-            self._say(
-                f"paused: memory. Redis holds {int(info['used_memory']) // 2**20} MB of {limit // 2**20} MB; "
-                "raise maxmemory or CRAWL_MAX_REDIS_MB"
-            )
-        elif time.monotonic() - self._full_since > MEMORY_STALL_S and not self._client.zcard(
-            keys.leases(self._crawl)
-        ):
-            message = (
-                f"paused: memory. Redis is full ({limit // 2**20} MB); raise maxmemory or CRAWL_MAX_REDIS_MB, "
-                f"then continue with `poolcrawl crawl --name {self._crawl}`"
-            )
-            raise StoppedError(message)
+        self._pressure.look()
 
     def _note_time(self) -> None:
         """Count the time this crawl was worked on, so that a night between two runs is not part of it."""
@@ -267,10 +246,10 @@ class Pump:
 
     def _keep(self) -> None:
         self._kept_at = time.monotonic()
-        self._note_time()
         if not self._client.eval(_KEEP, 1, keys.pump(self._crawl), self._token, int(OWNER_S * 1000)):
             # Frozen past its mark, or Redis forgot it: take it again, or wait for who has it now.
             self._own()
+        self._note_time()
 
     def _reap(self) -> None:
         fetch, parse, reclaimed = self._frontier.reap(self._options)

@@ -1,14 +1,16 @@
 -- Hand out batches of requests whose host is due.
 -- A: window, slots (fetch slots alive), batch, budget_ms, lease_ms, host_concurrency, delay_ms, obey (robots),
 --    fail_limit, refusal_limit, max_looks, max_losses, adaptive (multiple of a host's response time, 0: off), channel,
---    pump (key of a crawl's pump, with * for its name)
+--    pump (key of a crawl's pump, with * for its name), most_body_bytes (between fetch and parse, or nil),
+--    first_batch_bytes (what a batch is taken to bring before any has come)
 -- Returns {state, batches, next (ms, or -1: nothing will be due by itself), now, leased, ended 0|1},
 -- each batch {lease, kind, count, first URL}.
 -- A repeated call after a lost reply hands out further batches; the reaper re-sends those whose reply was lost.
 local state = call('HGET', CRAWL, 'state')
 if state ~= 'running' then return {state or 'gone', {}, -1, NOW, 0, 0} end
 
-for _, member in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 200)) do
+-- With a window of nothing (memory is short) nothing is written.
+for _, member in ipairs(A.window > 0 and call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 200) or {}) do
   local queue, entry = string.match(member, '^(%S+) (.*)$')
   local level = place_of(queue)
   enqueue(queue, level, {entry}, true)
@@ -34,6 +36,25 @@ if not level then return {state, {}, -1, NOW, leased, 0} end
 local due_key = DUE_ .. string.format('%d', level)
 local batches = {}
 local want = A.window - leased
+
+-- Bodies that wait for their parse are bounded: what is under way is taken to bring as much as batches did of late. One
+-- batch may always go, whatever its size.
+local held_by_bodies = false
+if A.most_body_bytes and want > 0 then
+  local known = call('HMGET', CRAWL, 'body_bytes', 'body_batches', 'batch_bytes')
+  local bytes, fetched = tonumber(known[1] or 0), tonumber(known[2] or 0)
+  if leased == 0 then
+    if bytes ~= 0 or fetched ~= 0 then call('HDEL', CRAWL, 'body_bytes', 'body_batches') end
+    bytes, fetched = 0, 0
+  end
+  local mean = math.max(tonumber(known[3] or A.first_batch_bytes), 1)
+  local room = math.floor((A.most_body_bytes - bytes) / mean) - math.max(leased - fetched, 0)
+  if leased == 0 then room = math.max(room, 1) end
+  if room < want then
+    want = room
+    held_by_bodies = true
+  end
+end
 local next_at = nil
 local looks = 0
 
@@ -228,4 +249,6 @@ local first = call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
 if first[2] then later(math.max(tonumber(first[2]), NOW)) end
 local soonest = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
 if soonest[2] then later(tonumber(soonest[2])) end
+-- Only a report makes room; then the pump is woken.
+if held_by_bodies and #batches >= want then next_at = nil end
 return {state, batches, next_at and math.floor(next_at + 0.999) or -1, NOW, leased + #batches, 0}

@@ -176,7 +176,7 @@ class Stage:
             missing=found.missing + found.pending,
             duplicate=found.duplicate,
             reclaimed=status(self.client, name).reclaimed,
-            digest=found.digest,
+            digest=found.digest or "",
             repeated=log.repeated(),
             said=said,
         )
