@@ -40,8 +40,10 @@ HOLD_FIRST_S = 1.0
 ATTEMPTS_KEPT = 200_000
 #: Entries of the scope read per call; the lot may be a hundred thousand.
 SCOPE_SEEDS_PER_CALL = 10_000
-#: Bytes of bodies one batch is taken to bring before any has come.
-FIRST_BATCH_BYTES = 1024 * 1024
+#: Bytes of body one page is taken to bring before any has come.
+FIRST_PAGE_BYTES = 64 * 1024
+#: The same for what a page takes beside its body: its record, and the links that are new.
+FIRST_EXTRA_BYTES = 16 * 1024
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -182,15 +184,26 @@ class Frontier:
         return admitted, capped
 
     def lease(
-        self, options: CrawlOptions, *, window: int, slots: int, most_body_bytes: int | None = None
+        self,
+        options: CrawlOptions,
+        *,
+        window: int,
+        slots: int,
+        most_body_bytes: int | None = None,
+        room_bytes: int | None = None,
     ) -> Leased:
         """Take batches whose host is due, so that at most `window` are in flight.
 
-        With `most_body_bytes` also only so many that the bodies between fetch and parse stay below it, as far as can be
-        foretold from the batches before.
+        With `most_body_bytes` also only so many URLs that the bodies between fetch and parse stay below it, and with
+        `room_bytes` that what comes of them fits, as far as can be foretold from the pages before.
         """
         self._see(options)
-        bounds = {} if most_body_bytes is None else {"most_body_bytes": most_body_bytes}
+        bounds = {
+            "most_body_bytes": most_body_bytes,
+            "room_bytes": room_bytes,
+            "first_extra": FIRST_EXTRA_BYTES,
+        }
+        bounds = {name: value for name, value in bounds.items() if value is not None}
         state, batches, next_ms, now_ms, leased, ended = self._run(
             "lease",
             window=window,
@@ -208,7 +221,7 @@ class Frontier:
             adaptive=options.adaptive_delay,
             channel=keys.notices(),
             pump=keys.pump("*"),
-            first_batch_bytes=FIRST_BATCH_BYTES,
+            first_page_bytes=FIRST_PAGE_BYTES,
             **bounds,
         )
         return Leased(

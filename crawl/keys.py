@@ -98,8 +98,8 @@ def robots_viewed(view: str, origin: str) -> str:
 def crawl(name: str) -> str:
     """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
 
-    `body_bytes` and `body_batches` sum up its fetched leases, `batch_bytes` is what a batch brings of late; `paused_by`
-    says who paused it, `trimmed_to` where its trimmed records are.
+    `coming` (URLs) and `body_bytes` sum up its leases, `page_bytes` and `page_extra` are what a page brings of late as
+    its body and beside it; `paused_by` says who paused it, `trimmed_to` where its trimmed records are.
     Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
     """
     return f"{PREFIX}crawl:{name}"

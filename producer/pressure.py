@@ -2,7 +2,7 @@
 
 Up to SLOW of the limit nothing changes. Above, the window shrinks, and a stream's seeds come in by the second; from
 PAUSE on nothing is leased or admitted any more. What is left then is kept for batches under way, whose records and new
-links must go in: their number is bounded so that half of what is left should hold them. Below RESUME it goes on.
+links must go in: their number is bounded so that half of what is left should hold them (`room_bytes`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import redis
 from crawl import keys
 from crawl.connection import MEMORY_REMEDY
 from crawl.errors import StoppedError
+from crawl.frontier import FIRST_EXTRA_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Shares of the memory limit: from here less and less is leased, from here nothing, and below this it goes on.
+#: Shares of the memory limit: from here less and less is leased, and from here nothing.
 SLOW = 0.75
 PAUSE = 0.9
-RESUME = 0.88
+#: It goes on when there is so many times the room below which it paused.
+RESUME = 1.2
 #: Seconds without any lease in flight after which a paused crawl stops.
 STALL_S = 10.0
 #: The same when the leases in flight stay what they are: where Redis is full to the last byte, no worker can begin.
@@ -32,8 +34,6 @@ STUCK_S = 90.0
 #: Share of the memory limit that bodies between fetch and parse may take, and bytes where there is no limit.
 BODIES_SHARE = 0.25
 BODIES_BYTES = 256 * 2**20
-#: Bytes of Redis one page may bring beside its body: its record, and the links that are new.
-PAGE_BYTES = 16 * 1024
 #: Above this share of the limit it is looked at every so many seconds: a small Redis may fill up within one.
 CLOSE = 0.5
 CLOSE_S = 0.1
@@ -52,16 +52,14 @@ class Pressure:
         say: Callable[[str], None] = lambda _: None,
         limit_bytes: int | None = None,
         bodies_bytes: int | None = None,
-        batch: int = 1,
     ) -> None:
         self._client = client
         self._crawl = crawl
         self._say = say
         self._given_limit = limit_bytes
         self._given_bodies = bodies_bytes
-        self._batch = batch
         self._used = self._limit = 0
-        self._batch_bytes = 0
+        self._page_bytes = 0
         self._paused_at: float | None = None
         self._slowed = False
         self._leases = -1
@@ -82,6 +80,20 @@ class Pressure:
         return int(self._limit * BODIES_SHARE) if self._limit else BODIES_BYTES
 
     @property
+    def room_bytes(self) -> int | None:
+        """Bytes that may come of what is under way, None without a limit; the other half covers what was misjudged."""
+        return max(0, self._limit - self._used) // 2 if self._limit else None
+
+    @property
+    def _reserve(self) -> float:
+        """Room below which nothing is leased: a tenth of the limit, and what `lease` asks for one page."""
+        return max(self._limit * (1 - PAUSE), 2 * 3 * self._page_bytes)
+
+    @property
+    def _room(self) -> float:
+        return self._limit - self._used if self._limit else math.inf
+
+    @property
     def _share(self) -> float:
         return self._used / self._limit if self._limit else 0.0
 
@@ -90,20 +102,21 @@ class Pressure:
         return f"Redis holds {self._used / 2**20:.0f} MB of {self._limit / 2**20:.0f} MB"
 
     def measure(self) -> None:
-        """Read how much Redis holds, and what this crawl's batches bring."""
+        """Read how much Redis holds, and what this crawl's pages bring."""
         self._measured_at = time.monotonic()
         info = self._client.info("memory")
         self._used = int(info["used_memory"])
         limits = (self._given_limit or 0, int(info.get("maxmemory") or 0))
         self._limit = min((limit for limit in limits if limit), default=0)
-        self._batch_bytes = int(self._client.hget(keys.crawl(self._crawl), "batch_bytes") or 0)
+        body, extra = self._client.hmget(keys.crawl(self._crawl), "page_bytes", "page_extra")
+        self._page_bytes = int(body or 0) + int(extra or FIRST_EXTRA_BYTES)
 
     def look(self) -> None:
         """Measure, say what changes, and pause or go on. Raises StoppedError when a paused crawl comes to nothing."""
         self.measure()
-        if self._share >= PAUSE:
+        if self._room <= self._reserve:
             self._pause()
-        elif self._paused_at is not None and self._share < RESUME:
+        elif self._paused_at is not None and self._room > RESUME * self._reserve:
             self._paused_at = None
             self._client.hdel(keys.crawl(self._crawl), "paused_by")
             self._say(f"{self._told}; going on")
@@ -156,11 +169,9 @@ class Pressure:
             self.look()
         if self._paused_at is not None:
             return 0
-        if not self._limit:
+        if self._share <= SLOW:
             return wanted
-        by_share = wanted * (PAUSE - self._share) / (PAUSE - SLOW) if self._share > SLOW else float(wanted)
-        by_room = (self._limit - self._used) / 2 / (self._batch_bytes + self._batch * PAGE_BYTES)
-        return max(1, min(wanted, math.ceil(by_share), int(by_room)))
+        return max(1, math.ceil(wanted * (PAUSE - self._share) / (PAUSE - SLOW)))
 
     def takes_seeds(self) -> bool:
         """Whether a further slice of seeds may be admitted now."""
@@ -175,7 +186,7 @@ class Pressure:
     def require_room_for_seeds(self) -> None:
         """Raise StoppedError when Redis is too full for further seeds; the crawl is told to be paused."""
         self.measure()
-        if self._share >= PAUSE:
+        if self._room <= self._reserve:
             raise self.no_room_for_seeds()
 
     def no_room_for_seeds(self) -> StoppedError:

@@ -86,7 +86,6 @@ class Pump:
             say=say,
             limit_bytes=memory_limit_bytes,
             bodies_bytes=bodies_bytes,
-            batch=options.batch,
         )
         self._worker_wait_s = worker_wait_s
         self._stream = stream
@@ -208,7 +207,11 @@ class Pump:
         slots = fleet.fetch_slots(self._workers)
         window = self._pressure.window(self._options.window or max(2, 2 * slots))
         leased = self._frontier.lease(
-            self._options, window=window, slots=slots, most_body_bytes=self._pressure.most_body_bytes
+            self._options,
+            window=window,
+            slots=slots,
+            most_body_bytes=self._pressure.most_body_bytes,
+            room_bytes=self._pressure.room_bytes,
         )
         self._sender.fetch(leased.batches)
         if leased.state != names.RUNNING:

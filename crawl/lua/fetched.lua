@@ -30,14 +30,16 @@ if #done == 0 then
 else
   call('HSET', key, 'state', 'fetched', 'entries', table.concat(done, '\n'), 'n', #done, 'refs', A.refs,
     'bodies', A.bodies and '1' or '0')
+  give_back_room(key)
   if held[4] == 'page' then
-    local mean = tonumber(call('HGET', CRAWL, 'batch_bytes') or A.body_bytes)
-    call('HSET', CRAWL, 'batch_bytes', string.format('%d', 0.8 * mean + 0.2 * A.body_bytes))
+    -- What a page brings of late: risen at once, forgotten slowly.
+    local mean = A.body_bytes / #done
+    local before = tonumber(call('HGET', CRAWL, 'page_bytes') or mean)
+    call('HSET', CRAWL, 'page_bytes', string.format('%d', math.max(mean, 0.9 * before + 0.1 * mean)))
   end
   if A.body_bytes > 0 then
     call('HSET', key, 'body_bytes', A.body_bytes)
     call('HINCRBY', CRAWL, 'body_bytes', A.body_bytes)
-    call('HINCRBY', CRAWL, 'body_batches', 1)
   end
   call('ZADD', LEASES, NOW + A.lease_ms, key)
   call('ZREM', OUT_ .. host, key)

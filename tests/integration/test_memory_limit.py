@@ -10,11 +10,11 @@ from website import Website
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-#: Pages of the site, and links on each that lead nowhere: they make a record of about 14 KB.
-PAGES = 700
-DEAD = 80
-#: Memory there is for the crawl, bytes: about half of what it needs.
-ROOM = 6 * 2**20
+#: Pages of the site, and links on each that lead nowhere: they make a record of about 28 KB.
+PAGES = 300
+DEAD = 160
+#: Memory there is for the crawl, bytes: about two thirds of what it needs.
+ROOM = 7 * 2**20
 
 
 def _room(request):
@@ -28,7 +28,7 @@ def _room(request):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """A crawl with too little memory, then trimmed and continued, then given more; and the same one undisturbed."""
+    """A crawl with too little memory, then trimmed and continued; and the same one undisturbed."""
     directory = Directory(tmp_path_factory.mktemp("limit"))
     found = {}
     with Website({"127.0.0.1": _room}) as site, PrivateServer(directory.path / "server") as server:
@@ -46,11 +46,10 @@ def ran(tmp_path_factory):
             found["used"] = server.client.info("memory")["used_memory"] / limit
             trim = ("export", "full", "--output", "full.jsonl", "--trim")
             found["trim"] = directory.run(*trim, CRAWL_REDIS_URL=server.url)
-            found["refused"] = server.client.info("errorstats").get("errorstat_OOM")
             found["trimmed"] = directory.audit("full", CRAWL_REDIS_URL=server.url)
             found["second"] = crawl("--name", "full")
+            found["refused"] = server.client.info("errorstats").get("errorstat_OOM")
             server.client.config_set("maxmemory", 0)
-            found["third"] = crawl("--name", "full")
             found["audit"] = directory.audit("full", "--with", "full.jsonl", CRAWL_REDIS_URL=server.url)
             crawl(f"http://127.0.0.1:{site.port}/", "--name", "free")
             found["free"] = directory.audit("free", CRAWL_REDIS_URL=server.url)
@@ -67,7 +66,6 @@ def test_it_pauses_with_the_remedy_and_ends_with_4(ran):
     assert re.search(
         r"paused: memory\. Redis holds \d+ MB of \d+ MB.*raise maxmemory.*crawl --name full", last
     )
-    assert "memory is short" in first.stderr
     assert "running, paused: memory" in ran["status"].stdout
     assert "raise maxmemory" in ran["status"].stdout
 
@@ -82,12 +80,11 @@ def test_trimming_makes_room_and_the_crawl_goes_on(ran):
     """Everything that was done is in the file, and the same memory holds more pages."""
     done = int(re.search(r"(\d+) of \d+ pages done", ran["status"].stdout)[1])
 
-    assert 100 < done < PAGES
+    assert PAGES / 3 < done < PAGES
     assert f"{done} trimmed from Redis" in ran["trim"].stderr
     assert (ran["trimmed"]["records"], ran["trimmed"]["missing"], ran["trimmed"]["digest"]) == (done, 0, None)
-    assert ran["second"].code in (0, 4)
-    assert ran["third"].code == 0, ran["third"].stderr
-    assert ran["third"].summary["pages"] == PAGES
+    assert ran["second"].code == 0, ran["second"].stderr
+    assert ran["second"].summary["pages"] == PAGES
 
 
 def test_nothing_is_lost_or_double_and_the_digest_is_that_of_an_undisturbed_crawl(ran):

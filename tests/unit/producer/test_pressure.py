@@ -14,17 +14,17 @@ MB = 2**20
 class _Server:
     """Answers what Pressure asks for."""
 
-    def __init__(self, used=0, limit=100 * MB, batch_bytes=0) -> None:
+    def __init__(self, used=0, limit=100 * MB, page_bytes=0) -> None:
         self.memory = {"used_memory": used, "maxmemory": limit}
-        self.batch_bytes = batch_bytes
+        self.page_bytes = page_bytes
         self.leases = 0
         self.fields: dict[str, str] = {}
 
     def info(self, _):
         return self.memory
 
-    def hget(self, *_):
-        return str(self.batch_bytes)
+    def hmget(self, *_):
+        return str(self.page_bytes), "1000"
 
     def hset(self, _, field, value):
         self.fields[field] = value
@@ -46,7 +46,7 @@ def _at(share, **more):
 
 
 @pytest.mark.parametrize(
-    ("share", "window"), [(0.1, 60), (0.74, 60), (0.8, 40), (0.825, 30), (0.899, 1), (0.9, 0)]
+    ("share", "window"), [(0.1, 60), (0.74, 60), (0.8, 40), (0.825, 30), (0.899, 1), (0.901, 0)]
 )
 def test_the_window_shrinks_from_three_quarters_to_nine_tenths(share, window):
     """Linearly; at least one batch goes until nothing does."""
@@ -56,11 +56,17 @@ def test_the_window_shrinks_from_three_quarters_to_nine_tenths(share, window):
     assert (made.window(60) == 0) == (window == 0)
 
 
-def test_what_is_under_way_fits_into_half_of_what_is_left():
-    """Batches that bring 4 MB each: of 40 MB left, half holds five."""
-    made, _, _ = _at(0.6, batch_bytes=4 * MB - pressure.PAGE_BYTES)
+def test_half_of_what_is_left_is_for_what_is_under_way():
+    """The other half covers what was misjudged; without a limit there is no bound."""
+    assert _at(0.6)[0].room_bytes == 20 * MB
+    assert _at(0.99)[0].room_bytes == MB // 2
+    assert _at(0.0, limit=0)[0].room_bytes is None
 
-    assert made.window(100) == 5
+
+def test_large_pages_need_a_larger_reserve():
+    """A page of 5 MB is there three times on its way, and half of what is left must hold it."""
+    assert not _at(0.65, page_bytes=5 * MB)[0].paused
+    assert _at(0.71, page_bytes=5 * MB)[0].paused
 
 
 def test_without_a_limit_nothing_changes():
