@@ -34,9 +34,8 @@ STUCK_S = 90.0
 #: Share of the memory limit that bodies between fetch and parse may take, and bytes where there is no limit.
 BODIES_SHARE = 0.25
 BODIES_BYTES = 256 * 2**20
-#: Above this share of the limit it is looked at every so many seconds: a small Redis may fill up within one.
-CLOSE = 0.5
-CLOSE_S = 0.1
+#: Seconds between two looks where there is a limit: a small Redis may fill up within one second.
+LOOK_S = 0.1
 #: Seconds between two slices of a stream's seeds while memory is short.
 SEEDS_S = 1.0
 
@@ -165,7 +164,7 @@ class Pressure:
 
         Raises StoppedError as `look` does.
         """
-        if self._share > CLOSE and time.monotonic() - self._measured_at > CLOSE_S:
+        if self._limit and time.monotonic() - self._measured_at > LOOK_S:
             self.look()
         if self._paused_at is not None:
             return 0

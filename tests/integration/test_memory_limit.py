@@ -94,3 +94,27 @@ def test_nothing_is_lost_or_double_and_the_digest_is_that_of_an_undisturbed_craw
     assert (found["records"], found["missing"], found["duplicate"], found["absent"]) == (PAGES, 0, 0, 0)
     assert found["trimmed"] > 0
     assert found["digest"] == free["digest"]
+
+
+def test_seeds_that_do_not_fit_are_left_outside(tmp_path):
+    """Before Redis is full the command ends with 4 and says how to go on; what was admitted is kept, each once."""
+    directory = Directory(tmp_path)
+    seeds = tmp_path / "seeds.txt"
+    seeds.write_text(
+        "".join(f"http://{number % 50}.seeds.test/{number}/{'x' * 60}\n" for number in range(20_000))
+    )
+    with PrivateServer(tmp_path / "server") as server:
+        limit = server.client.info("memory")["used_memory"] + 3 * 2**20
+        server.client.config_set("maxmemory", limit)
+        done = directory.run("crawl", "--seeds", str(seeds), "--name", "seeds", CRAWL_REDIS_URL=server.url)
+        status = directory.run("status", "--json", CRAWL_REDIS_URL=server.url).summary
+        refused = server.client.info("errorstats").get("errorstat_OOM")
+
+    assert done.code == 4
+    last = done.stderr.splitlines()[-1]
+    assert re.search(
+        r"paused: memory\. .*before all seeds were admitted.*--name seeds` and the same seeds", last
+    )
+    assert 1000 < status["waiting"] < 20_000
+    assert (status["paused_by"], refused) == ("memory", None)
+    assert 0.8 < status["redis_used_bytes"] / status["redis_limit_bytes"] < 1
