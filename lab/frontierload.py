@@ -130,7 +130,7 @@ def _filled(client: redis.Redis, shape: str, size: int, say: Callable[[str], Non
     load.frontier.create(options)
     for first in range(0, size, LINKS_PER_CALL):
         count = min(LINKS_PER_CALL, size - first)
-        origins = [f"http://{number % hosts}.{crawl}.test" for number in range(first, first + count)]
+        origins = [f"http://{number * hosts // size}.{crawl}.test" for number in range(first, first + count)]
         load.frontier.add(_links(load, origins), max_pages=None)
     known = {"expected_ms": _EXPECTED_MS, f"delay {crawl}": 0, f"cap {crawl}": options.host_concurrency}
     with client.pipeline(transaction=False) as pipe:

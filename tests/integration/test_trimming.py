@@ -9,7 +9,7 @@ import pytest
 import standin
 
 from crawl import audit as auditing
-from crawl import keys, results, tombstones, urls
+from crawl import keys, results, tombstones, trimming, urls
 from crawl.errors import UsageError
 from crawl.records import record_from_json, to_json
 from export import files, trimmed
@@ -196,6 +196,9 @@ def test_a_record_that_was_replaced_meanwhile_is_kept(frontier, crawled, path):
     found = _trim(frontier, path)
 
     assert (found.trimmed, found.kept) == (4, 1)
+    assert next(results.lines(client, crawl))[0] == identifier
+    # The script looks as well: the record may be replaced between the read and the call.
+    assert trimming.trim(frontier, [(identifier, line)], buckets=16, to="x") == 0
     assert next(results.lines(client, crawl))[0] == identifier
 
 
