@@ -492,8 +492,11 @@ class Frontier:
             admitted, kept_out = admitted + new, kept_out + more
         return admitted, kept_out
 
-    def looked(self, look: Look, refused: int) -> bool:
-        """End a look for the scope's sake that found so many links outside; False when it has to be done again."""
+    def looked(self, look: Look, refused: int | None) -> bool:
+        """End a look for the scope's sake that found so many links outside; False when it has to be done again.
+
+        `refused` None: not every record could be looked at, so their count stays what it was.
+        """
         return bool(self._run("looked", to=look.until, known=look.count, refused=refused)[0])
 
     def _heirs(self, pages: Iterable[str], options: CrawlOptions) -> dict[str, Any]:

@@ -124,10 +124,10 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         robots=_robots(client, options, url),
         seen=seen,
         place=(
-            "record"
-            if record
-            else found[0]
+            found[0]
             if found
+            else "record"
+            if record
             else "parked"
             if parked
             else "trimmed"
