@@ -325,3 +325,18 @@ def test_what_a_look_admits_passes_caps_and_budgets(frontier, host):
     assert {len(pages) for pages, *_ in found} == {9}
     assert all(refused["capped"] > 0 for _, refused, _ in found)
     assert any(looks for *_, looks in found)
+
+
+def test_a_look_without_some_of_the_records_leaves_the_count_alone(frontier, host):
+    """What records that were taken out of Redis refuse cannot be known; what is left is looked at."""
+    a, b = f"http://a.{host}/", f"http://b.{host}/"
+    site = {a: Page(a + "x", "http://stranger.test/"), a + "x": Page(b + "x")}
+    options = standin.options(seeds=(a,), batch=1)
+    submit(frontier, options)
+    Crawler(frontier, options, site, lambda _: 0).run()
+    frontier.client.hdel(keys.records(frontier.crawl), str(urls.fingerprint(a)))
+    frontier.reopen(msgspec.structs.replace(options, seeds=(a, b)))
+    Intake(frontier, options).close()
+    Crawler(frontier, options, site, lambda _: 0).run()
+
+    assert outcome(frontier) == ([a + "x", b + "x"], {"scope": 2})
