@@ -438,10 +438,7 @@ class Frontier:
 
     def look_at_levels(self, look: Look) -> None:
         """Note that pages which come from now on may find others that lie nearer than they were found."""
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hsetnx(keys.crawl(self.crawl), "look_after", look.last)
-            pipe.hset(keys.crawl(self.crawl), "look_levels", 1)
-            pipe.execute()
+        self._run("levelled", note=look.last)
 
     def admit_late(
         self, links: Links, options: CrawlOptions, *, scope_seeds: Iterable[str] = (), mark: bool = True
@@ -467,8 +464,11 @@ class Frontier:
             admitted, kept_out = admitted + new, kept_out + more
         return admitted, kept_out
 
-    def looked(self, look: Look, refused: int) -> bool:
-        """End a look for the scope's sake that found so many links outside; False when it has to be done again."""
+    def looked(self, look: Look, refused: int | None) -> bool:
+        """End a look for the scope's sake that found so many links outside; False when it has to be done again.
+
+        None leaves the count of refused links as it is.
+        """
         return bool(self._run("looked", to=look.until, known=look.count, refused=refused)[0])
 
     def _heirs(self, pages: Iterable[str], options: CrawlOptions) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def _scope(past: Past, until: str, say: Callable[[str], None]) -> Iterator[None]
             known |= again.new.fingerprints
         refused += again.refused.get("scope", 0)
         yield
-    if frontier.looked(past.look, refused) and admitted:
+    # Where records are gone, nobody knows what they refuse; the count stays as it was.
+    if frontier.looked(past.look, refused if past.whole else None) and admitted:
         say(f"{admitted} links that were refused before the scope was widened belong to the crawl after all")
 
 
