@@ -42,7 +42,7 @@ ATTEMPTS_KEPT = 200_000
 SCOPE_SEEDS_PER_CALL = 10_000
 #: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
 HOSTS_PER_CALL = 200
-CLEARED_PER_CALL = 500
+CLEARED_PER_CALL = 200
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
