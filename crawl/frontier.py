@@ -46,7 +46,7 @@ SCOPE_SEEDS_PER_CALL = 10_000
 NEARER_KEPT = 100_000
 #: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
 HOSTS_PER_CALL = 200
-CLEARED_PER_CALL = 500
+CLEARED_PER_CALL = 200
 #: URLs admitted again per call.
 RETRIED_PER_CALL = 500
 #: Seconds one parse may take before its lease ends whatever happens.
