@@ -675,9 +675,9 @@ class Frontier:
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
 
-    def isolate(self, lease: str, nonce: str) -> None:
-        """Note that a suspect is all that this process does from now on."""
-        self._run("isolate", lease=lease, nonce=nonce)
+    def isolate(self, lease: str, nonce: str, never_s: float = PARSE_NEVER_S) -> None:
+        """Note that a suspect is all that this process does from now on, for `never_s` seconds at most."""
+        self._run("isolate", lease=lease, nonce=nonce, never_ms=int(never_s * 1000))
 
     def bury(self, held: Sequence[tuple[str, str]], *, blameless: bool = False) -> int:
         """Have leases (key, process) reclaimed at once, whose process has ended; return how many there were.

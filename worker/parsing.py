@@ -68,7 +68,8 @@ def parse_batch(
     terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
     held = process.renewer.hold(Renewal(crawl, lease, loaded.host, loaded.nonce, terms.options.lease_s))
     try:
-        if loaded.requests[0].suspect:
+        # Of what was not asked for there is nothing to read.
+        if loaded.requests[0].suspect and loaded.fetched.refs[0].requested:
             turn.be_alone()
             frontier.isolate(lease, loaded.nonce)
         work = _Parsing(
