@@ -32,9 +32,8 @@ DNS_MARGIN_S = 2.0
 BUFFERS_BYTES = 16 << 20
 #: What a worker may grow by over bodies that unpack to many times as much, MB.
 UNPACKED_MB = 64.0
-#: Seconds from the word `cancel` until no request is under way and the producer has ended; the start of a command line
-#: on a busy machine is in it.
-CANCEL_S = 10.0
+#: Seconds from a crawl's being cancelled until no request is under way and its producer has ended.
+CANCEL_S = 5.0
 
 
 @dataclass(frozen=True)
