@@ -197,10 +197,11 @@ def cancel(stage: Stage, _digest: str) -> list[Finding]:
     crawled = stage.crawl("cancel", seeds, {}, meanwhile=cancelling, patience_s=CANCEL_PATIENCE_S)
     if cancelling.open is None:
         return [verdicts.of_cancel(stage.pool, None, crawled)]
-    ended_s = None if crawled.code is None or cancelling.at is None else time.monotonic() - cancelling.at
+    over_at = time.monotonic()
     cancelling.join()
     # The producer may have ended before the last look.
     cancelling(stage.site.log)
+    ended_s = None if crawled.code is None or cancelling.at is None else max(0.0, over_at - cancelling.at)
     stage.rest(SETTLE_S)
     # Whatever hung because it was not cancelled may not hang into the next check.
     if stage.site.log.open():
