@@ -50,6 +50,7 @@ def _check(sender: Any = None, **_: Any) -> None:
     if fault:
         sys.stderr.write(f"poolcrawl worker: {fault}\n")
         raise SystemExit(2)
+    pool.prepare()
 
 
 def _ready(sender: Any = None, **_: Any) -> None:

@@ -45,6 +45,15 @@ def _gevent_is_patched() -> str | None:
     return None
 
 
+def _quiet_hub() -> None:
+    """Print no traceback where Celery's greenlet for remote control loses Redis; a new one begins when it is back."""
+    import gevent
+    import redis
+
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, redis.ConnectionError, redis.TimeoutError)
+
+
 def _blocking_redis(url: str, connections: int) -> redis.Redis:
     from crawl import connection
 
@@ -81,6 +90,8 @@ class Pool:
     remedy: str = "install it with `pip install -r locks/runtime.txt`"
     #: Variables that Celery needs to find the pool; it gets no other CELERY_ variable.
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Called once in a worker before it begins.
+    prepare: Callable[[], object] = _nothing
     #: Makes the Redis client of the slots, from an address and the most connections.
     redis: Callable[[str, int], redis.Redis] = _blocking_redis
     #: Most slots of one worker process, or None for no limit of the pool's own.
@@ -134,6 +145,7 @@ TABLE: dict[str, Pool] = {
             slot="greenlet",
             needs="gevent",
             fault=_gevent_is_patched,
+            prepare=_quiet_hub,
             remedy="it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool",
         ),
         Pool(
