@@ -587,6 +587,7 @@ class Frontier:
             "retry",
             retried=keys.retried(self.crawl),
             generation=generation,
+            channel=keys.states(),
             groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
         )
         return admitted, waiting, changed, state.decode()

@@ -226,8 +226,10 @@ class _Parsing:
         if origin in self._sites or origin in self.sites:
             return
         declared = self._process.frontier(self._crawl).site(self._options, origin)
-        if declared is not None:
-            self.admission.site(request, declared)
+        if declared is None:
+            # Its robots.txt could not be had; after a retry it may be.
+            return
+        self.admission.site(request, declared)
         self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
