@@ -32,7 +32,7 @@ SETTLE_S = 1.0
 LIMIT = "CRAWL_MAX_WORKER_MB"
 LIMIT_MB = 150
 #: Seconds that a crawl gets that is to be cancelled, and for which its requests hang before that.
-CANCEL_PATIENCE_S = 20.0
+CANCEL_PATIENCE_S = 45.0
 #: The same for the crawl whose worker drains while its requests hang.
 STALLED_PATIENCE_S = 45.0
 _BUSY_S = 0.5
