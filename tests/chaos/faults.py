@@ -82,8 +82,8 @@ def parent_of_pool(scene: Scene) -> None:
 
 def pool_child(scene: Scene) -> None:
     """SIGKILL of one process of a pool; its parent goes on."""
-    # A worker that was killed a moment ago has no children yet.
-    child = wait_for(lambda: scene.workers[0].processes()[1:], "a pool has children")[-1]
+    # Celery ends a worker whose child dies before it has begun, so one that was killed a moment ago is waited for.
+    child = wait_for(lambda: scene.settled(scene.workers[0]), "a pool has children", 90)[-1]
     with scene.disturbance():
         child.kill()
 
