@@ -46,7 +46,7 @@ SCOPE_SEEDS_PER_CALL = 10_000
 NEARER_KEPT = 100_000
 #: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
 HOSTS_PER_CALL = 200
-CLEARED_PER_CALL = 500
+CLEARED_PER_CALL = 200
 #: URLs admitted again per call.
 RETRIED_PER_CALL = 500
 #: Bytes of body one page is taken to bring before any has come.
@@ -463,10 +463,7 @@ class Frontier:
 
     def look_at_levels(self, look: Look) -> None:
         """Note that pages which come from now on may find others that lie nearer than they were found."""
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hsetnx(keys.crawl(self.crawl), "look_after", look.last)
-            pipe.hset(keys.crawl(self.crawl), "look_levels", 1)
-            pipe.execute()
+        self._run("levelled", note=look.last)
 
     def admit_late(
         self, links: Links, options: CrawlOptions, *, scope_seeds: Iterable[str] = (), mark: bool = True
@@ -495,7 +492,7 @@ class Frontier:
     def looked(self, look: Look, refused: int | None) -> bool:
         """End a look for the scope's sake that found so many links outside; False when it has to be done again.
 
-        `refused` None: not every record could be looked at, so their count stays what it was.
+        None leaves the count of refused links as it is.
         """
         return bool(self._run("looked", to=look.until, known=look.count, refused=refused)[0])
 
@@ -615,6 +612,7 @@ class Frontier:
             "retry",
             retried=keys.retried(self.crawl),
             generation=generation,
+            channel=keys.states(),
             groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
         )
         return admitted, waiting, changed, state.decode()
@@ -717,9 +715,9 @@ class Frontier:
         args: list[str | bytes] = [*self._prefixes, arguments, stones]
         return int(scripts.run(self.client, "trim", self._keys, args))
 
-    def isolate(self, lease: str, nonce: str) -> None:
-        """Note that a suspect is all that this process does from now on."""
-        self._run("isolate", lease=lease, nonce=nonce)
+    def isolate(self, lease: str, nonce: str, never_s: float = PARSE_NEVER_S) -> None:
+        """Note that a suspect is all that this process does from now on, for `never_s` seconds at most."""
+        self._run("isolate", lease=lease, nonce=nonce, never_ms=int(never_s * 1000))
 
     def bury(self, held: Sequence[tuple[str, str]], *, blameless: bool = False) -> int:
         """Have leases (key, process) reclaimed at once, whose process has ended; return how many there were.

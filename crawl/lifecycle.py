@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: once, one that missed the notice with its next renewal.
 HAND_BACK_S = 5.0
 #: Keys looked at and removed per round trip.
-_SLICE = 500
+_SLICE = 200
 _POLL_S = 0.1
 #: Seconds between two lines about a long removal.
 _LINE_S = 5.0
@@ -185,7 +185,7 @@ def _slices(client: redis.Redis, pattern: str) -> Iterator[list[bytes]]:
     # character that a pattern minds.
     cursor = 0
     while True:
-        cursor, found = client.scan(cursor, match=pattern, count=_SLICE * 4)
+        cursor, found = client.scan(cursor, match=pattern, count=_SLICE * 5)
         for first in range(0, len(found), _SLICE):
             yield found[first : first + _SLICE]
         if cursor == 0:

@@ -84,6 +84,9 @@ def retry(
         if not new:
             continue
         again = _again(client, crawl, new, generation)
+        if options.depth is not None:
+            # Levels are strict among what waits together; these come after all others.
+            frontier.look_at_levels(frontier.look_due())
         admitted, waiting, _, state = frontier.retry(again, generation, options=options)
         if state not in _OPEN:
             raise _wrong_state(crawl, state)

@@ -256,11 +256,10 @@ class Stack:
 
     def _start_workers(self) -> None:
         # What workers of an earlier run have left is no sign of life.
-        client = connection.connect(self.redis_url)
-        client.delete(keys.workers())
-        # Nor does any of them live: what they held need not wait for its leases' time.
-        deaths.bury(client, everything=True)
-        client.close()
+        with contextlib.closing(connection.connect(self.redis_url)) as client:
+            client.delete(keys.workers())
+            # Nor does any of them live: what they held need not wait for its leases' time.
+            deaths.bury(client, everything=True)
         each = [group for group in self._groups for _ in range(group.count)]
         for number, group in enumerate(each, start=1):
             environment = self._worker_environment(group)

@@ -101,8 +101,8 @@ def _scope(past: Past, until: str, say: Callable[[str], None]) -> Iterator[None]
             known |= again.new.fingerprints
         refused += again.refused.get("scope", 0)
         yield
-    partial = tombstones.count(frontier.client, frontier.crawl) > 0
-    if frontier.looked(past.look, None if partial else refused) and admitted:
+    # Where records are gone, nobody knows what they refuse; the count stays as it was.
+    if frontier.looked(past.look, refused if past.whole else None) and admitted:
         say(f"{admitted} links that were refused before the scope was widened belong to the crawl after all")
 
 

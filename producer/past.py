@@ -55,7 +55,10 @@ class Past:
         self.look = look
         self.entries = frontier.scope_seeds(0, look.count)
         self.scope = Scope(options, self.entries)
-        self.listed = int(frontier.client.hget(keys.counts(frontier.crawl), "sitemaps listed") or 0)
+        admitted, listed = frontier.client.hmget(keys.counts(frontier.crawl), "admitted", "sitemaps listed")
+        self.listed = int(listed or 0)
+        #: Whether every record is still there, as it is at a crawl's end unless some were taken out of Redis.
+        self.whole = frontier.client.hlen(keys.records(frontier.crawl)) >= int(admitted or 0)
 
     def counted(self, _: int) -> int:
         """Return how many sitemaps indexes have listed; they were counted when those were parsed."""

@@ -188,11 +188,11 @@ class Service:
             self._say(f"{name}: cleared, its cancel had been interrupted")
 
     def _take(self, name: str) -> None:
-        client = connection.connect(self._url, connections=4)
-        frontier = Frontier(client, name)
         stored = Frontier(self._client, name).options()
         if stored is None:
             return
+        client = connection.connect(self._url, connections=4)
+        frontier = Frontier(client, name)
 
         def watch() -> None:
             if self._stop.is_set():
@@ -213,6 +213,7 @@ class Service:
         )
         if not pump.take():
             pump.close()
+            _disconnect(client)
             return
         self._say(f"{name}: taken")
         thread = threading.Thread(
@@ -235,7 +236,8 @@ class Service:
             log.exception("pumping %s", name)
             self._later(name, f"{type(error).__name__}: {error}")
         finally:
-            frontier.client.close()
+            pump.close()
+            _disconnect(frontier.client)
 
     def _later(self, name: str, why: str) -> None:
         self._not_before[name] = time.monotonic() + AGAIN_S
@@ -265,3 +267,9 @@ class Service:
             self._client.zrem(keys.pumps(), self.name)
         except AWAY as error:
             log.debug("the service's sign of life expires by itself: %s", error)
+        _disconnect(self._client)
+
+
+def _disconnect(client: redis.Redis) -> None:
+    """Close every connection of a client made by `connection.connect`, whose `close` leaves its pool alone."""
+    client.connection_pool.disconnect()

@@ -79,7 +79,7 @@ def fetch_batch(
     try:
         if started.requests[0].suspect and not started.doom:
             turn.be_alone()
-            frontier.isolate(lease, started.nonce)
+            frontier.isolate(lease, started.nonce, options.total_timeout_s + options.lease_s)
         asking = _Asking(process, crawl, terms, started, held, (before, began))
         asking.run()
         asking.keep_cookies()

@@ -68,7 +68,8 @@ def parse_batch(
     terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
     held = process.renewer.hold(Renewal(crawl, lease, loaded.host, loaded.nonce, terms.options.lease_s))
     try:
-        if loaded.requests[0].suspect:
+        # Of what was not asked for there is nothing to read.
+        if loaded.requests[0].suspect and loaded.fetched.refs[0].requested:
             turn.be_alone()
             frontier.isolate(lease, loaded.nonce)
         work = _Parsing(
@@ -225,8 +226,10 @@ class _Parsing:
         if origin in self._sites or origin in self.sites:
             return
         declared = self._process.frontier(self._crawl).site(self._options, origin)
-        if declared is not None:
-            self.admission.site(request, declared)
+        if declared is None:
+            # Its robots.txt could not be had; after a retry it may be.
+            return
+        self.admission.site(request, declared)
         self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:

@@ -1,8 +1,15 @@
 -- What a second look at the depths came to (`producer/levels.py`): pages lie nearer to the seeds than they were found.
--- A: found: list of {fingerprint, depth, {reason -> how many more links are refused for it}}, marks: list of {fingerprint,
+-- A: either note (stream entry: what comes after it is to be looked at before the crawl ends); or
+--    found: list of {fingerprint, depth, {reason -> how many more links are refused for it}}, marks: list of {fingerprint,
 --    depth} that were looked at, key (of the marks), end (the look is over), after (stream entry, or nil: the records after
 --    it are to be looked at before the crawl ends)
 -- Returns {how many records were changed}. A repeated call changes none.
+if call('EXISTS', CRAWL) == 0 then return {0} end
+if A.note then
+  call('HSETNX', CRAWL, 'look_after', A.note)
+  call('HSET', CRAWL, 'look_levels', '1')
+  return {0}
+end
 local changed = 0
 for _, one in ipairs(A.found) do
   local record = call('HGET', RECORDS, one[1])

@@ -1,7 +1,7 @@
 -- End a second look (`producer/again.py`).
 -- A: either heirs (fingerprints that were looked at, at most 1000) and key (of them); or, after a look for the scope's sake:
 --    to (the last record it looked at), known (by how many entries of the scope it judged), refused (how many links of the
---    records up to there lie outside): the count of refused links becomes true again; nil where records were trimmed
+--    records up to there lie outside, or nil where that cannot be known): the count of refused links becomes true again
 -- Returns {1}, or {0}: the scope was widened meanwhile, or somebody else has looked. A repeated call changes nothing.
 if A.heirs then
   push('SREM', A.key, A.heirs)

@@ -1,5 +1,5 @@
 -- Admit URLs again that have a record, in a new generation, and let a finished crawl go on. At most 500 URLs per call.
--- A: retried (key), generation, groups: list of {level, origin, {{fingerprint, entry, outcome, reason, SHA-1 of its record},
+-- A: retried (key), generation, channel (of states), groups: list of {level, origin, {{fingerprint, entry, outcome, reason, SHA-1 of its record},
 --    ...}}; the entries name the generation
 -- Returns {admitted, waiting (marked by an earlier call), changed (another record than the caller has read), state before}.
 -- A crawl that is not running, finished or paused is left alone. A repeated call admits nothing twice: what it finds is
@@ -51,6 +51,7 @@ if admitted > 0 then
   if state == 'finished' then
     call('HSET', CRAWL, 'state', 'running')
     call('HDEL', CRAWL, 'ended_at')
+    call('PUBLISH', A.channel, NAME .. ' running')
   end
   wake()
 end

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crawl import names
 from crawl.settings import Settings
 from lab import measure
 from lab.guarantees import finding, verdicts
@@ -30,7 +32,7 @@ SETTLE_S = 1.0
 LIMIT = "CRAWL_MAX_WORKER_MB"
 LIMIT_MB = 150
 #: Seconds that a crawl gets that is to be cancelled, and for which its requests hang before that.
-CANCEL_PATIENCE_S = 12.0
+CANCEL_PATIENCE_S = 45.0
 #: The same for the crawl whose worker drains while its requests hang.
 STALLED_PATIENCE_S = 45.0
 _BUSY_S = 0.5
@@ -153,25 +155,39 @@ class Cancelling:
         self._stage = stage
         self._name = name
         self._busy_at: float | None = None
-        #: When the verb was called, on `time.monotonic`; what it came to, and the requests that hung then.
-        self.at: float | None = None
+        self._asking: threading.Thread | None = None
+        #: What the verb came to, and the requests that hung when it was called; later the requests made until then.
         self.code: int | None = None
         self.said = ""
-        self.open = self.asked = 0
+        self.open: int | None = None
+        self.asked = 0
+        #: When the crawl's state said so, on `time.monotonic`: the start of a command line is not what is measured.
+        self.at: float | None = None
         self.idle_s: float | None = None
 
     def __call__(self, log: Log) -> None:
         """Look; act when it is time."""
         now = time.monotonic()
-        if self.at is None:
+        if self.open is None:
             if log.open() and self._busy_at is None:
                 self._busy_at = now
             if self._busy_at is not None and now - self._busy_at > _BUSY_S:
-                self.at, self.open = now, log.open()
-                self.code, self.said = self._stage.command("cancel", self._name, within_s=CANCEL_PATIENCE_S)
+                self.open = log.open()
+                self._asking = threading.Thread(target=self._ask, daemon=True)
+                self._asking.start()
+        elif self.at is None:
+            self.at = now if self._stage.state(self._name) == names.CANCELLED else None
         if self.at is not None and self.idle_s is None and not log.open():
             self.idle_s = time.monotonic() - self.at
             self.asked = len(log.asked)
+
+    def _ask(self) -> None:
+        self.code, self.said = self._stage.command("cancel", self._name, within_s=CANCEL_PATIENCE_S)
+
+    def join(self) -> None:
+        """Wait for the verb."""
+        if self._asking is not None:
+            self._asking.join()
 
 
 def cancel(stage: Stage, _digest: str) -> list[Finding]:
@@ -179,9 +195,13 @@ def cancel(stage: Stage, _digest: str) -> list[Finding]:
     cancelling = Cancelling(stage, "cancel")
     seeds = [*stage.site.still(), stage.site.seed]
     crawled = stage.crawl("cancel", seeds, {}, meanwhile=cancelling, patience_s=CANCEL_PATIENCE_S)
-    if cancelling.at is None:
+    if cancelling.open is None:
         return [verdicts.of_cancel(stage.pool, None, crawled)]
-    ended_s = None if crawled.code is None else time.monotonic() - cancelling.at
+    over_at = time.monotonic()
+    cancelling.join()
+    # The producer may have ended before the last look.
+    cancelling(stage.site.log)
+    ended_s = None if crawled.code is None or cancelling.at is None else max(0.0, over_at - cancelling.at)
     stage.rest(SETTLE_S)
     # Whatever hung because it was not cancelled may not hang into the next check.
     if stage.site.log.open():

@@ -52,8 +52,8 @@ PARSE_SLOTS = 2
 #: The worker of the checks; it is `poolcrawl worker` with faults planted below it.
 PLANTED = (sys.executable, "-P", "-m", "lab.planted")
 #: Seconds the worker gets to say that it is there, and a crawl gets unless told otherwise.
-READY_S = 30.0
-CRAWL_S = 40.0
+READY_S = 60.0
+CRAWL_S = 90.0
 _POLL_S = 0.01
 #: Seconds between asking a producer to end and killing it, and for a killed tree to be gone.
 _GRACE_S = 5.0

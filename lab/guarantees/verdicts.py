@@ -32,7 +32,7 @@ DNS_MARGIN_S = 2.0
 BUFFERS_BYTES = 16 << 20
 #: What a worker may grow by over bodies that unpack to many times as much, MB.
 UNPACKED_MB = 64.0
-#: Seconds from the word `cancel` until no request is under way and the producer has ended.
+#: Seconds from a crawl's being cancelled until no request is under way and its producer has ended.
 CANCEL_S = 5.0
 
 

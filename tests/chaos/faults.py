@@ -82,7 +82,8 @@ def parent_of_pool(scene: Scene) -> None:
 
 def pool_child(scene: Scene) -> None:
     """SIGKILL of one process of a pool; its parent goes on."""
-    child = scene.workers[0].processes()[-1]
+    # Celery ends a worker whose child dies before it has begun, so one that was killed a moment ago is waited for.
+    child = wait_for(lambda: scene.settled(scene.workers[0]), "a pool has children", 90)[-1]
     with scene.disturbance():
         child.kill()
 
@@ -96,9 +97,12 @@ def producer(scene: Scene) -> None:
 
 def producer_and_workers(scene: Scene) -> None:
     """SIGKILL of everybody but Redis."""
+    before = set(scene.alive())
     with scene.disturbance():
         scene.kill_producer()
         scene.kill(*scene.workers)
+        # A producer that meets no worker for ten seconds says so and ends; those of before still count as alive.
+        wait_for(lambda: set(scene.alive()) - before, "a new worker is alive", 90)
         scene.produce()
 
 
@@ -209,10 +213,11 @@ def export_full(scene: Scene) -> str:
     return told[0].replace(str(file), "FILE")
 
 
-def clock_off(scene: Scene) -> None:
+def clock_off(scene: Scene) -> str:
     """One worker's wall clock is wrong from its start; half-way it is killed and comes back as wrong as before."""
     with scene.disturbance():
         scene.kill(scene.workers[0])
+    return f"{OFF_S} s ahead, and killed"
 
 
 def doubled_and_late(scene: Scene) -> str:

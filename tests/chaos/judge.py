@@ -67,7 +67,8 @@ def judge(scene: Scene, name: str, done: Done, terms: Terms, note: str = "") -> 
         status = results.status(scene.client, CRAWL)
     except PoolcrawlError as error:
         return Row(name, scene.pool, 0, scene.site.pages, 0, 0, None, 0.0, wrong=[*wrong, str(error)])
-    lost = scene.site.pages - found.records
+    # The audit counts a double record twice.
+    lost = scene.site.pages - (found.records - found.duplicate)
     if lost or found.missing or found.pending:
         wrong.append(f"{lost} pages lost ({found.missing} missing, {found.pending} pending)")
     if found.duplicate:

@@ -23,6 +23,10 @@ MANY_PAGES = 1200
 #: Kills in one pool, and the longest time between two.
 KILLS = 20
 _BETWEEN_S = 4.0
+#: Longest time from the last of them to the end of the crawl.
+_LONG_END_S = 400.0
+#: What a producer ends with that meets no worker or no Redis.
+_UNAVAILABLE = 3
 
 
 def scene_of(fault: Fault, pool: str, folder: Path, pages: int = PAGES) -> Scene:
@@ -49,6 +53,8 @@ def play(fault: Fault, pool: str, *, kept: Path | None = None) -> Row:
             if not row.good:
                 _keep(scene, row, kept)
             return row
+    except AssertionError as error:
+        return Row(fault.name, pool, 0, PAGES, 0, 0, None, 0.0, wrong=[f"it did not begin: {error}"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -84,7 +90,11 @@ def many_kills(pool: str, seed: int, *, kept: Path | None = None) -> Row:
                     time.sleep(chance.uniform(0.2, _BETWEEN_S))
                     chance.choice(acts)(scene)
                     killed += 1
-                done = scene.ended(400)
+                done = scene.ended(_LONG_END_S)
+                while done.code == _UNAVAILABLE:
+                    # Nobody was alive when it began: whoever starts things again starts it again.
+                    scene.produce()
+                    done = scene.ended(_LONG_END_S)
                 scene.stop()
             except AssertionError as error:
                 return _broken(name, pool, scene, str(error), kept)

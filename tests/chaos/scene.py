@@ -36,6 +36,8 @@ LEASE_S = 3
 SLOTS = 2
 #: Pause before a process that has ended is started again, in seconds.
 _BACKOFF_S = 0.2
+#: Longest time workers may take to their first sign of life; on a busy machine each is seconds of CPU.
+_START_S = 120.0
 #: Longest time a disturbed crawl may take from the fault to its end.
 END_S = 150.0
 
@@ -103,7 +105,7 @@ class Scene:
                 self._open.enter_context(self.link)
             for worker in self.workers:
                 self.start(worker)
-            wait_for(lambda: len(self.alive()) == len(self.workers), "all workers are alive", 60)
+            wait_for(lambda: len(self.alive()) == len(self.workers), "all workers are alive", _START_S)
             self._watcher.start()
             self._open.callback(self._watcher.join, 10)
             self._open.callback(self._over.set)
@@ -150,6 +152,12 @@ class Scene:
     def alive(self) -> list[str]:
         """Return the names of the workers that give signs of life."""
         return [found.name for found in fleet.alive(self.client)]
+
+    def settled(self, worker: Worker) -> list[psutil.Process]:
+        """Return the children of a worker that gives signs of life; none as long as it does not."""
+        own, *children = worker.processes() or (None,)
+        known = own is not None and any(f"-{own.pid}@" in name for name in self.alive())
+        return children if known else []
 
     def submission(self) -> tuple[str, ...]:
         """Return the command that makes this crawl."""

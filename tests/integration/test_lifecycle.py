@@ -63,6 +63,7 @@ def test_a_late_worker_cannot_write_into_a_cancelled_crawl(frontier, host, batch
     assert not standin.fetched(frontier, asking, options)
     assert not standin.complete(frontier, loaded, options)
     assert frontier.start(third.lease, nonce="n", worker="w", options=options) == names.CANCELLED
+    assert frontier.client.scard(keys.queues(frontier.crawl)) == 0
     with pytest.raises(StoppedError, match="was cancelled"):
         frontier.add(standin.links(options, f"http://{host}/late"), max_pages=None)
     assert frontier.client.zcard(keys.host_out(host)) == 0

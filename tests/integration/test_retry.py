@@ -278,17 +278,19 @@ def test_a_url_keeps_its_place_in_the_crawl(frontier, host):
     )
 
 
-def test_a_worker_that_dies_with_it_is_charged_within_the_generation(failing):
+def test_a_page_that_kills_its_workers_is_charged_within_the_generation(failing):
     """Losses start afresh, and the generation travels with the URL through its suspicion to its end as `lost`."""
     frontier, _, (a, *_) = failing
     opts = standin.options(batch=1, lease_s=0.05, max_losses=2)
     retrying.retry(frontier.client, frontier.crawl, pages=[a])
-    for _ in range(2):
+    for _ in range(3):
         (batch,) = standin.lease(frontier, opts)
-        standin.start(frontier, batch, opts)
+        started = standin.start(frontier, batch, opts)
+        if started.requests[0].suspect:
+            frontier.isolate(batch.lease, started.nonce)
         standin.overdue(frontier)
         frontier.reap(opts)
-    started = standin.start(frontier, batch, opts)
+    started = standin.start(frontier, standin.lease(frontier, opts)[0], opts)
 
     assert ("lost", 2, 1) == (started.doom, started.requests[0].losses, started.requests[0].generation)
 

@@ -151,8 +151,8 @@ def test_seeds_that_the_options_name_are_admitted_for_a_submitter_that_was_kille
     made("crawl").create(standin.options(seeds=("http://a.test/", "http://b.test/")))
     running()
 
-    wait_for(lambda: client.hget(keys.counts("crawl"), "admitted") == b"2", "both seeds")
-    assert client.hget(keys.crawl("crawl"), "seeds_open") == b"0"
+    wait_for(lambda: client.hget(keys.crawl("crawl"), "seeds_open") == b"0", "the end of the submission")
+    assert client.hget(keys.counts("crawl"), "admitted") == b"2"
 
 
 def test_a_crawl_of_another_release_is_left_alone_and_named_once(world, running):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 
 import msgspec
+import pytest
 import standin
 
 from crawl import keys, names, results, urls
@@ -206,10 +207,10 @@ def test_a_page_that_a_link_found_first_still_inherits_from_the_seed_that_redire
     assert looks > 0
 
 
-def test_with_a_finite_depth_the_shortest_way_counts_whoever_was_first(frontier, host):
-    """A redirect and a sitemap stay on their level; links that were cut by the longer way are followed in the end."""
+def short_cuts(host):
+    """Return a site of which pages lie nearer by a redirect and by a sitemap than by links."""
     a, b = f"http://a.{host}/", f"http://b.{host}/"
-    site = {
+    return (a, b), {
         a: Page(a + "moved", a + "listed", a + "far"),
         b: Page(to=a + "moved"),
         a + "sitemap.xml": Page(a + "listed", kind="sitemap"),
@@ -224,6 +225,11 @@ def test_with_a_finite_depth_the_shortest_way_counts_whoever_was_first(frontier,
         a + "4": Page(a + "9"),
         a + "8": Page(a + "9"),
     }
+
+
+def test_with_a_finite_depth_the_shortest_way_counts_whoever_was_first(frontier, host):
+    """A redirect and a sitemap stay on their level; links that were cut by the longer way are followed in the end."""
+    (a, b), site = short_cuts(host)
     options = standin.options(seeds=(a, b), batch=1, sitemaps=True, depth=2)
     found, looks = in_many_orders(frontier, options, site)
 
@@ -274,26 +280,29 @@ def test_a_crawl_whose_scope_was_known_from_the_start_has_no_second_look(frontie
     assert looks == 0
 
 
-def test_a_look_that_is_cut_off_anywhere_is_done_again(frontier, host, monkeypatch):
+@pytest.mark.parametrize(("make", "depth"), [(moved, None), (moved, 2), (short_cuts, 2)])
+def test_a_look_that_is_cut_off_anywhere_is_done_again(frontier, host, monkeypatch, make, depth):
     """A killed producer's successor comes to the same pages and the same counts; nothing is admitted twice."""
-    monkeypatch.setattr("producer.past.SLICE", 1)
-    monkeypatch.setattr("producer.again.SLICE", 1)
-    seeds, site = moved(host)
-    options = standin.options(seeds=seeds, batch=1, sitemaps=True)
-    # The seed is parsed last: everything that leads to its new place was refused by then.
-    last = lambda opened: max(  # noqa: E731 - one line is enough
-        range(len(opened)), key=lambda index: not opened[index][0].url.startswith(f"http://a.{host}/")
-    )
+    for module in ("past", "again", "levels"):
+        monkeypatch.setattr(f"producer.{module}.SLICE", 1)
+    seeds, site = make(host)
+    options = standin.options(seeds=seeds, batch=1, sitemaps=True, depth=depth)
+
+    def latest(opened):
+        """Leave what brings the news for the end: the moved seed, or what lies nearer by it."""
+        news = seeds[0] if make is moved else seeds[1]
+        return max(range(len(opened)), key=lambda index: (opened[index][0].url != news, -index))
+
     whole = Frontier(frontier.client, f"{frontier.crawl}-whole")
     submit(whole, options)
-    crawler = Crawler(whole, options, site, last)
+    crawler = Crawler(whole, options, site, latest)
     crawler.run()
     assert crawler.looks > 4
     for steps in range(1, crawler.looks):
         own = Frontier(frontier.client, f"{frontier.crawl}-{steps}")
         submit(own, options)
-        Crawler(own, options, site, last).run(steps=steps)
-        Crawler(own, options, site, last).run()
+        Crawler(own, options, site, latest).run(steps=steps)
+        Crawler(own, options, site, latest).run()
 
         assert outcome(own) == outcome(whole)
 
@@ -325,3 +334,18 @@ def test_what_a_look_admits_passes_caps_and_budgets(frontier, host):
     assert {len(pages) for pages, *_ in found} == {9}
     assert all(refused["capped"] > 0 for _, refused, _ in found)
     assert any(looks for *_, looks in found)
+
+
+def test_a_look_without_some_of_the_records_leaves_the_count_alone(frontier, host):
+    """What records that were taken out of Redis refuse cannot be known; what is left is looked at."""
+    a, b = f"http://a.{host}/", f"http://b.{host}/"
+    site = {a: Page(a + "x", "http://stranger.test/"), a + "x": Page(b + "x")}
+    options = standin.options(seeds=(a,), batch=1)
+    submit(frontier, options)
+    Crawler(frontier, options, site, lambda _: 0).run()
+    frontier.client.hdel(keys.records(frontier.crawl), str(urls.fingerprint(a)))
+    frontier.reopen(msgspec.structs.replace(options, seeds=(a, b)))
+    Intake(frontier, options).close()
+    Crawler(frontier, options, site, lambda _: 0).run()
+
+    assert outcome(frontier) == ([a + "x", b + "x"], {"scope": 2})
