@@ -289,8 +289,8 @@ def test_a_page_that_kills_its_workers_is_charged_within_the_generation(failing)
         if started.requests[0].suspect:
             frontier.isolate(batch.lease, started.nonce)
         standin.overdue(frontier)
-        frontier.reap(opts)
-    started = standin.start(frontier, standin.lease(frontier, opts)[0], opts)
+        doomed, _, _ = frontier.reap(opts)
+    started = standin.start(frontier, doomed[0], opts)
 
     assert ("lost", 2, 1) == (started.doom, started.requests[0].losses, started.requests[0].generation)
 
