@@ -276,6 +276,8 @@ def broker_queue(name: str) -> str:
 
 #: What the death of a worker may cost: each of its slots held one page.
 _DEATH = Terms(losses=2)
+#: A report that Redis refuses leaves its lease to run out, which looks like a death where one URL travelled alone.
+_REFUSED = Terms(losses=2)
 _FORKING = ("prefork",)
 
 FAULTS: dict[str, Fault] = {
@@ -296,8 +298,8 @@ FAULTS: dict[str, Fault] = {
         Fault("answers lost", answers_lost, Terms(refetches=3), linked=True),
         Fault("redis slow", slow, Terms(refetches=0), linked=True),
         Fault("redis stalling", stalling, linked=True),
-        Fault("memory limit", memory_full),
-        Fault("disk full: redis", disk_full),
+        Fault("memory limit", memory_full, _REFUSED),
+        Fault("disk full: redis", disk_full, _REFUSED),
         Fault("disk full: export", export_full, Terms(refetches=0)),
         Fault(
             "clock off",
