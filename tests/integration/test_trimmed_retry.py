@@ -173,8 +173,16 @@ def test_a_cancelled_crawl_is_trimmed_and_a_deleted_one_leaves_nothing(failing, 
     lifecycle.delete(frontier.client, frontier.crawl)
 
     assert not list(frontier.client.scan_iter(keys.part(frontier.crawl, "*")))
-    assert frontier.trim([("1-1", "1", 0, "x")], bytes(25), prefix="x", to="x") == 0
     assert not frontier.client.exists(keys.crawl(frontier.crawl))
+
+
+def test_nothing_of_a_crawl_that_is_being_deleted_is_trimmed(failing, path):
+    """Its tombstones would come after whoever takes its keys away."""
+    frontier, _, _ = failing
+    frontier.delete()
+
+    assert _trim(frontier, path) == trimmed.Trimmed(records=4, trimmed=0, kept=4)
+    assert tombstones.count(frontier.client, frontier.crawl) == 0
 
 
 def test_a_second_look_says_that_trimmed_records_are_not_looked_at(failing, path):
