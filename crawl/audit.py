@@ -1,17 +1,20 @@
 """The audit: does every admitted URL have exactly one record, and what do the records come to?
 
 Of a URL that was tried again the newest record counts, and it has one entry of the results stream for each generation.
+
+A trimmed record counts by its tombstone. Its share of the digest is in the file that it was trimmed into: with that
+file each record is held against its tombstone, and the digest is that of all, as if none had been trimmed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from crawl import keys, names, records, results, urls
+from crawl import keys, names, records, results, tombstones, urls
 from crawl.frontier import Frontier
 from crawl.inventory import SLICE, Inventory
 
@@ -27,7 +30,7 @@ NAMED = 20
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One URL with which something is wrong: `missing`, `duplicate` or `stray`.
+    """One URL with which something is wrong: `missing`, `duplicate`, `stray`, or `absent` from the file given.
 
     `url` is None where nothing that is kept names it.
     """
@@ -43,6 +46,7 @@ class Audit(msgspec.Struct, frozen=True):
 
     `cancelled` ones have none because the crawl was cancelled before they were done. `strays` have a record and were
     never admitted. `retried` URLs were tried again, in `generations` of `retry`. `faults` names the first of each kind.
+    `trimmed` of the `records` are in a file only; the file given lacks `absent` of these, or has them otherwise.
     """
 
     crawl: str
@@ -50,7 +54,8 @@ class Audit(msgspec.Struct, frozen=True):
     missing: int
     duplicate: int
     capped: int
-    digest: str
+    #: None where records were trimmed and no file is given that holds them all.
+    digest: str | None
     pending: int = 0
     state: str = ""
     cancelled: int = 0
@@ -58,11 +63,13 @@ class Audit(msgspec.Struct, frozen=True):
     generations: int = 0
     retried: int = 0
     faults: list[Fault] = []
+    trimmed: int = 0
+    absent: int = 0
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is missing, double, or there without having been admitted."""
-        return not self.missing and not self.duplicate and not self.strays
+        """Whether nothing is missing, double, absent, or there without having been admitted."""
+        return not (self.missing or self.duplicate or self.strays or self.absent)
 
 
 class Told(msgspec.Struct):
@@ -101,31 +108,46 @@ def digest(lines: Iterable[bytes]) -> str:
 
 def digest_of(records: Iterable[Told]) -> str:
     """Return the SHA-256 over the sorted records' url, outcome, reason, status, sha256, links and redirect_to."""
-    return _digest_of_sorted(sorted(records, key=lambda row: row.url))
+    return _digest_of_rows(row_of(row) for row in sorted(records, key=lambda row: row.url))
 
 
-def _digest_of_sorted(records: Iterable[Told]) -> str:
+def _digest_of_rows(rows: Iterable[bytes]) -> str:
     whole = hashlib.sha256()
-    for row in records:
-        fields = (row.url, row.outcome, row.reason, row.status, row.sha256, row.links, row.redirect_to)
-        whole.update(msgspec.json.encode(fields))
+    for row in rows:
+        whole.update(row)
         whole.update(b"\n")
     return whole.hexdigest()
 
 
-def audit(client: redis.Redis, crawl: str) -> Audit:
-    """Compare what was admitted with what has a record. Raises UnknownCrawlError."""
-    with Inventory() as inventory:
-        return _Auditing(client, crawl, inventory).run()
+def row_of(row: Told) -> bytes:
+    """Return what one record contributes to the digest."""
+    fields = (row.url, row.outcome, row.reason, row.status, row.sha256, row.links, row.redirect_to)
+    return msgspec.json.encode(fields)
+
+
+def audit(client: redis.Redis, crawl: str, file: BinaryIO | None = None) -> Audit:
+    """Compare what was admitted with what has a record. Raises UnknownCrawlError.
+
+    `file` holds the lines into which records were trimmed.
+    """
+    for _ in range(LOOKS):
+        trimmed = tombstones.count(client, crawl)
+        with Inventory() as inventory:
+            found = _Auditing(client, crawl, inventory, file).run()
+        # Else somebody trims meanwhile: records were on their way from one place to the other.
+        if tombstones.count(client, crawl) == trimmed:
+            break
+    return found
 
 
 class _Auditing:
     """One audit: what it reads, in an order in which a URL that moves meanwhile is still met."""
 
-    def __init__(self, client: redis.Redis, crawl: str, inventory: Inventory) -> None:
+    def __init__(self, client: redis.Redis, crawl: str, inventory: Inventory, file: BinaryIO | None) -> None:
         self._client = client
         self._crawl = crawl
         self._inventory = inventory
+        self._file = file
         self._status = results.status(client, crawl)
         stored = Frontier(client, crawl).options()
         self._options = stored[0] if stored else records.CrawlOptions()
@@ -138,6 +160,13 @@ class _Auditing:
         """Read everything, compare, and look once more at what seems wrong."""
         inventory, status = self._inventory, self._status
         inventory.admit(results.seen_fingerprints(self._client, self._crawl, self._options.seen_buckets))
+        buckets = self._options.seen_buckets
+        inventory.bury(
+            (one, stone.generation, stone.row)
+            for one, stone in tombstones.of_crawl(self._client, self._crawl, buckets)
+        )
+        if self._file is not None:
+            inventory.keep(self._read_file(self._file))
         # A URL is admitted, then it is pending, then it has a record; one to be tried again is marked, then pending.
         for _ in range(LOOKS):
             inventory.look(self._marked(), results.unfinished_fingerprints(self._client, self._crawl))
@@ -155,7 +184,7 @@ class _Auditing:
             duplicate=self._counts.get("duplicate", 0),
             # What a budget or a trap kept out depends on the order of discovery, as what the page limit kept out.
             capped=sum(status.refused.get(word, 0) for word in ("capped", "budget", "trap")),
-            digest=_digest_of_sorted(self._in_order()),
+            digest=None if self._is_partial() else _digest_of_rows(self._in_order()),
             pending=inventory.waiting(),
             state=status.state,
             cancelled=self._cancelled,
@@ -163,6 +192,8 @@ class _Auditing:
             generations=status.generation,
             retried=inventory.tried_again(),
             faults=self._named(),
+            trimmed=inventory.buried(),
+            absent=self._counts.get("absent", 0),
         )
 
     def _marked(self) -> Iterator[str]:
@@ -185,13 +216,32 @@ class _Auditing:
             found, fingerprint = decoder.decode(line), key.decode()
             yield fingerprint, found.generation, str(urls.fingerprint(found.url)) == fingerprint, found.url
 
-    def _in_order(self) -> Iterator[Told]:
-        """Yield what the records tell, sorted by URL."""
+    def _read_file(self, file: BinaryIO) -> Iterator[tuple[str, bytes, bytes, str]]:
+        """Yield of each line its fingerprint, its row of the digest as a tombstone has it and whole, and its URL."""
+        decoder = msgspec.json.Decoder(Told)
+        file.seek(0)
+        for line in file:
+            try:
+                told = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            row = row_of(told)
+            yield str(urls.fingerprint(told.url)), tombstones.row_hash(row), row, told.url
+
+    def _is_partial(self) -> bool:
+        """Whether there are records of which only a tombstone is at hand."""
+        return self._inventory.buried() > 0 and (self._file is None or self._counts.get("absent", 0) > 0)
+
+    def _in_order(self) -> Iterator[bytes]:
+        """Yield the records' rows of the digest, sorted by URL."""
         decoder = msgspec.json.Decoder(Told)
         for part in self._inventory.by_url():
-            for line in self._client.hmget(keys.records(self._crawl), [str(one) for one in part]):
+            there = [one for one, row in part if row is None]
+            lines = iter(self._ask(keys.records(self._crawl), there) if there else ())
+            for _, row in part:
+                line = row if row is not None else next(lines)
                 if line is not None:
-                    yield decoder.decode(line)
+                    yield line if row is not None else row_of(decoder.decode(line))
 
     def _compare(self) -> None:
         """Count and keep what is wrong; what may have moved while it was read is looked at once more."""
@@ -210,12 +260,19 @@ class _Auditing:
             self._fault("missing", fingerprint, "the results stream does not list its newest record")
         for fingerprint, times in found.twice():
             self._fault("duplicate", fingerprint, f"the results stream lists it {times + 1} times", times)
+        for fingerprint, times in found.listed_though_buried():
+            what = "its record was trimmed, and the results stream still lists it"
+            self._fault("duplicate", fingerprint, what, times)
         for fingerprint in _still(found.beyond(), self._same_generation):
             self._fault("duplicate", fingerprint, "the results stream lists it once more than it was tried")
         for fingerprint in _still(found.strangers(), self._not_admitted):
             self._fault("stray", fingerprint, "it has a record and was never admitted")
         for fingerprint in found.misplaced():
             self._fault("stray", fingerprint, "its record is kept under the fingerprint of another URL")
+        for fingerprint in found.absent() if self._file is not None else ():
+            self._fault(
+                "absent", fingerprint, "its record was trimmed, and the file does not hold it as it was"
+            )
 
     def _neither_met_nor_cancelled(self) -> Iterator[int]:
         """Yield what has no record; which URLs a cancel took away nobody knows, only how many."""

@@ -9,10 +9,10 @@ from redis._parsers.base import BaseParser
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from crawl.errors import UnavailableError
+from crawl.errors import StoppedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
 #: Seconds to connect; a server that needs longer is treated as away.
@@ -92,8 +92,40 @@ def check(client: redis.Redis, url: str) -> None:
         client.ping()
 
 
+#: What to do about a Redis that is full.
+MEMORY_REMEDY = (
+    "raise maxmemory (or CRAWL_MAX_REDIS_MB), or make room with `poolcrawl export CRAWL --output FILE --trim`"
+)
+#: The one `maxmemory-policy` under which Redis refuses a write instead of throwing away what it was given.
+KEEPING_POLICY = "noeviction"
+
+
+def dropping_policy(memory: Mapping[str, Any]) -> str | None:
+    """Return the eviction policy by which a server (its INFO memory) would drop work, or None.
+
+    Any policy but `noeviction` does as soon as `maxmemory` is set. `volatile-*` spares queues and records, but not
+    what has a time to live: fetched bodies, and the marks by which hosts are left alone and a crawl has one pump.
+    """
+    policy = str(memory.get("maxmemory_policy") or KEEPING_POLICY)
+    return None if policy == KEEPING_POLICY or not int(memory.get("maxmemory") or 0) else policy
+
+
+def refuse_eviction(client: redis.Redis, url: str) -> None:
+    """Raise UsageError, with the setting to change, when the server would drop work to make room.
+
+    Asks INFO, never CONFIG, which managed servers forbid.
+    """
+    policy = dropping_policy(client.info("memory"))
+    if policy is not None:
+        message = (
+            f"Redis at {place(url)} has maxmemory-policy {policy}, which drops queued work when memory is short; "
+            f"set `maxmemory-policy {KEEPING_POLICY}` (CONFIG SET, its configuration file, or the provider's settings)"
+        )
+        raise UsageError(message)
+
+
 def explained(url: str) -> AbstractContextManager[None]:
-    """Turn redis-py's errors of connecting into UnavailableError while the block runs."""
+    """Turn redis-py's errors of connecting into UnavailableError, and a full Redis into StoppedError, in the block."""
     from contextlib import contextmanager
 
     @contextmanager
@@ -106,6 +138,9 @@ def explained(url: str) -> AbstractContextManager[None]:
                 "correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
             )
             raise UnavailableError(message) from None
+        except redis.exceptions.OutOfMemoryError:
+            message = f"paused: memory. Redis at {place(url)} is full and takes nothing more; {MEMORY_REMEDY}"
+            raise StoppedError(message) from None
         except redis.ResponseError as error:
             if "WRONGPASS" in str(error) or "NOAUTH" in str(error):
                 message = (

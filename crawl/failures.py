@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import keys, records, results, urls
+from crawl import keys, records, results, tombstones, urls
+from crawl.frontier import Frontier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,10 @@ class Group(msgspec.Struct):
 
 
 class Listing(msgspec.Struct):
-    """All failures of a crawl; `waiting` URLs have one and wait to be tried again."""
+    """All failures of a crawl; `waiting` URLs have one and wait to be tried again.
+
+    Of `trimmed` ones beside them only the file tells that their records are in.
+    """
 
     crawl: str
     state: str
@@ -81,6 +85,8 @@ class Listing(msgspec.Struct):
     may_pass: int
     waiting: int
     groups: list[Group]
+    trimmed: int = 0
+    trimmed_to: str = ""
 
 
 _decoder = msgspec.json.Decoder(Failure)
@@ -107,9 +113,16 @@ def failures(client: redis.Redis, crawl: str, reason: str | None = None) -> Iter
             yield failure
 
 
+def trimmed(client: redis.Redis, crawl: str, buckets: int) -> int:
+    """Return how many URLs have failed whose record was trimmed; what was skipped on purpose is not among them."""
+    stones = tombstones.of_crawl(client, crawl, buckets)
+    return sum(stone.outcome == "failed" for _, stone in stones)
+
+
 def listing(client: redis.Redis, crawl: str) -> Listing:
     """Return the failures of a crawl by reason and status, the largest group first. Raises UnknownCrawlError."""
-    state = results.status(client, crawl).state
+    status = results.status(client, crawl)
+    stored = Frontier(client, crawl).options()
     groups: dict[tuple[str, int | None], Group] = {}
     hosts: dict[tuple[str, int | None], dict[str, int]] = {}
     for failure in failures(client, crawl):
@@ -131,9 +144,11 @@ def listing(client: redis.Redis, crawl: str) -> Listing:
         group.of_hosts, group.hosts = len(most), most[:SAMPLES]
     return Listing(
         crawl=crawl,
-        state=state,
+        state=status.state,
         failed=sum(group.count for group in groups.values()),
         may_pass=sum(group.may_pass for group in groups.values()),
         waiting=int(client.hlen(keys.retried(crawl))),
         groups=sorted(groups.values(), key=lambda group: (-group.count, group.reason, group.status or 0)),
+        trimmed=trimmed(client, crawl, stored[0].seen_buckets) if stored and status.trimmed else 0,
+        trimmed_to=status.trimmed_to,
     )

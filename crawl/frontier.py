@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import redis
 
-from crawl import keys, names, records, scripts, sitemaps, traps, urls
+from crawl import keys, names, records, scripts, sitemaps, tombstones, traps, urls
 from crawl.batches import Batch, Leased, Loaded, Look, Started, denial
 from crawl.errors import StoppedError, UsageError
 from crawl.links import level_of
@@ -49,6 +49,10 @@ HOSTS_PER_CALL = 200
 CLEARED_PER_CALL = 200
 #: URLs admitted again per call.
 RETRIED_PER_CALL = 500
+#: Bytes of body one page is taken to bring before any has come.
+FIRST_PAGE_BYTES = 64 * 1024
+#: The same for what a page takes beside its body: its record, and the links that are new.
+FIRST_EXTRA_BYTES = 16 * 1024
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
 
@@ -219,9 +223,27 @@ class Frontier:
             capped += refused
         return admitted, capped
 
-    def lease(self, options: CrawlOptions, *, window: int, slots: int) -> Leased:
-        """Take batches whose host is due, so that at most `window` are in flight."""
+    def lease(
+        self,
+        options: CrawlOptions,
+        *,
+        window: int,
+        slots: int,
+        most_body_bytes: int | None = None,
+        room_bytes: int | None = None,
+    ) -> Leased:
+        """Take batches whose host is due, so that at most `window` are in flight.
+
+        With `most_body_bytes` also only so many URLs that the bodies between fetch and parse stay below it, and with
+        `room_bytes` that what comes of them fits, as far as can be foretold from the pages before.
+        """
         self._see(options)
+        bounds = {
+            "most_body_bytes": most_body_bytes,
+            "room_bytes": room_bytes,
+            "first_extra": FIRST_EXTRA_BYTES,
+        }
+        bounds = {name: value for name, value in bounds.items() if value is not None}
         state, batches, next_ms, now_ms, leased, ended = self._run(
             "lease",
             window=window,
@@ -239,6 +261,8 @@ class Frontier:
             adaptive=options.adaptive_delay,
             channel=keys.notices(),
             pump=keys.pump("*"),
+            first_page_bytes=FIRST_PAGE_BYTES,
+            **bounds,
         )
         return Leased(
             state=state.decode(),
@@ -316,6 +340,7 @@ class Frontier:
             "refs": records.to_json(batch).decode(),
             "count": len(batch.refs),
             "bodies": bool(bodies),
+            "body_bytes": sum(map(len, bodies.values())) if store else 0,
             "ended_at": report.ended_ms,
             "requests": report.requests,
             "answered": report.answered,
@@ -675,6 +700,20 @@ class Frontier:
             payload["channel"] = keys.notices()
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
+
+    def trim(self, rows: Sequence[tuple[str, str, int, str]], stones: bytes, *, prefix: str, to: str) -> int:
+        """Remove records that are in a file; `crawl/trimming.py` says which. Return how many were removed."""
+        arguments = _pack(
+            {
+                "rows": rows,
+                "prefix": prefix,
+                "size": tombstones.SIZE,
+                "to": to,
+                "retried": keys.retried(self.crawl),
+            }
+        )
+        args: list[str | bytes] = [*self._prefixes, arguments, stones]
+        return int(scripts.run(self.client, "trim", self._keys, args))
 
     def isolate(self, lease: str, nonce: str, never_s: float = PARSE_NEVER_S) -> None:
         """Note that a suspect is all that this process does from now on, for `never_s` seconds at most."""

@@ -111,6 +111,8 @@ def robots_viewed(view: str, origin: str) -> str:
 def crawl(name: str) -> str:
     """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
 
+    `coming` (URLs) and `body_bytes` sum up its leases, `page_bytes` and `page_extra` are what a page brings of late as
+    its body and beside it; `paused_by` says who paused it, `trimmed_to` where its trimmed records are.
     Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
     """
     return f"{PREFIX}crawl:{name}"
@@ -205,7 +207,7 @@ def cookies(name: str, domain: str) -> str:
 
 
 def records(name: str) -> str:
-    """hash, fingerprint -> newest page record (JSON). Written by `complete`; kept until the crawl is deleted."""
+    """hash, fingerprint -> newest page record (JSON). Written by `complete`; kept until trimmed or deleted."""
     return part(name, "records")
 
 
@@ -217,8 +219,21 @@ def retried(name: str) -> str:
     return part(name, "retried")
 
 
+def tombstones_prefix(name: str) -> str:
+    """Prefix of `tombstones`, as an argument of scripts."""
+    return part(name, "tombstones:")
+
+
+def tombstones(name: str, bucket: int) -> str:
+    """hash, fingerprint -> what is left of a trimmed record, 25 bytes (`crawl/tombstones.py`). Written by `trim`.
+
+    As many buckets as the seen set has; each stays a listpack up to 512 members.
+    """
+    return f"{tombstones_prefix(name)}{bucket}"
+
+
 def results(name: str) -> str:
-    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete`.
+    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete` and `trim`.
 
     A URL that was tried again has an entry more, with its generation (field `g`).
     """

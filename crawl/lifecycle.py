@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import keys, names
+from crawl import keys, names, tombstones
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from crawl.results import unknown
@@ -112,7 +112,8 @@ def cancel(client: redis.Redis, crawl: str, say: Callable[[str], None] = lambda 
         raise _wrong(crawl, before, "cancel", remedy)
     clear(frontier, options, say)
     counts = client.hget(keys.counts(crawl), "cancelled")
-    return Cancelled(crawl, before, names.CANCELLED, int(counts or 0), int(client.hlen(keys.records(crawl))))
+    kept = int(client.hlen(keys.records(crawl))) + tombstones.count(client, crawl)
+    return Cancelled(crawl, before, names.CANCELLED, int(counts or 0), kept)
 
 
 def clear(frontier: Frontier, options: CrawlOptions, say: Callable[[str], None] = lambda _: None) -> None:

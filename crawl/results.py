@@ -56,6 +56,9 @@ class Status(msgspec.Struct, frozen=True):
     retrying: int = 0
     #: How often `retry` has admitted URLs again.
     generation: int = 0
+    #: Records that are done, but in a file only, and that file.
+    trimmed: int = 0
+    trimmed_to: str = ""
 
     @property
     def elapsed_s(self) -> float:
@@ -70,14 +73,14 @@ class Status(msgspec.Struct, frozen=True):
 
 def status(client: redis.Redis, crawl: str) -> Status:
     """Return a crawl's status. Raises UnknownCrawlError."""
-    about, counted, stored, leased, _, delayed, suspects, _, now_ms, retrying = Frontier(
-        client, crawl
-    ).status()
+    about, counted, kept, leased, _, delayed, suspects, _, now_ms, retrying = Frontier(client, crawl).status()
     if not about:
         raise unknown(client, crawl)
     check_schema(crawl, int(about["schema"]))
     counts = {name: int(value) for name, value in counted.items()}
-    admitted, done = counts.get("admitted", 0), stored - retrying
+    admitted, trimmed = counts.get("admitted", 0), counts.get("trimmed", 0)
+    # What waits to be tried again is not trimmed, so nothing is taken off twice.
+    done = kept + trimmed - retrying
     cancelled = counts.get("cancelled", 0)
     pumped = bool(client.exists(keys.pump(crawl)))
     return Status(
@@ -114,6 +117,8 @@ def status(client: redis.Redis, crawl: str) -> Status:
         seeds_cut=about.get("seeds_open") == "1" and not client.exists(keys.submitter(crawl)),
         retrying=retrying,
         generation=int(about.get("generation", 0)),
+        trimmed=trimmed,
+        trimmed_to=about.get("trimmed_to", ""),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import failures, keys, names, records, results, urls
+from crawl import failures, keys, names, records, results, tombstones, urls
 from crawl.batches import Again
 from crawl.errors import UsageError
 from crawl.frontier import RETRIED_PER_CALL, Frontier
@@ -29,7 +29,7 @@ class Retried(msgspec.Struct):
     """What a retry came to; `generation` is 0 when nothing was admitted.
 
     `waiting` URLs were marked by an earlier retry and have no newer record yet, `left` failures are of other reasons.
-    `state` is the crawl's before.
+    `state` is the crawl's before. Of `trimmed` failures nobody knows the URL: they are not tried again.
     """
 
     crawl: str
@@ -39,6 +39,7 @@ class Retried(msgspec.Struct):
     left: int = 0
     reasons: dict[str, int] = {}
     state: str = ""
+    trimmed: int = 0
 
 
 class _Came(msgspec.Struct):
@@ -72,7 +73,10 @@ def retry(
     generation = int(client.hget(keys.crawl(crawl), "generation") or 0) + 1
     if options.drop_query:
         pages = [urls.drop_query(page, options.drop_query) for page in pages]
-    found = _named(client, crawl, pages) if pages else _chosen(client, crawl, reasons, generation, told)
+    if pages:
+        found = _named(client, crawl, pages, options.seen_buckets)
+    else:
+        found = _chosen(client, crawl, reasons, generation, told)
     while part := list(itertools.islice(found, RETRIED_PER_CALL)):
         marked = client.hmget(keys.retried(crawl), [str(urls.fingerprint(one.url)) for one, _ in part])
         new = [each for each, mark in zip(part, marked, strict=True) if mark is None]
@@ -93,6 +97,8 @@ def retry(
             for failure, _ in new:
                 told.reasons[failure.reason or ""] = told.reasons.get(failure.reason or "", 0) + 1
         tell(told.retried)
+    if not pages:
+        told.trimmed = failures.trimmed(client, crawl, options.seen_buckets)
     return told
 
 
@@ -115,11 +121,19 @@ def _chosen(
             told.left += 1
 
 
-def _named(client: redis.Redis, crawl: str, pages: Sequence[str]) -> Iterator[tuple[Failure, bytes]]:
+def _named(
+    client: redis.Redis, crawl: str, pages: Sequence[str], buckets: int
+) -> Iterator[tuple[Failure, bytes]]:
     """Yield the failures of these URLs. Raises UsageError, before the first, when one of them has none."""
     frontier, found = Frontier(client, crawl), []
     for page in dict.fromkeys(pages):
         (line,) = frontier.stored([page])
+        if line is None and tombstones.of_url(client, crawl, page, buckets) is not None:
+            message = (
+                f"the record of {page} was trimmed, so it cannot be tried again in crawl '{crawl}': it is in "
+                f"{tombstones.place(client, crawl)}; `poolcrawl crawl {page}` crawls it anew"
+            )
+            raise UsageError(message)
         if line is None:
             message = (
                 f"{page} has no record in crawl '{crawl}', so it cannot be tried again; "

@@ -145,7 +145,8 @@ def _run(wanted: Wanted) -> None:
             stack.redis_url,
             say=_say,
             watch=stack.watch,
-            memory_limit_bytes=own.max_redis_mb * 2**20 if own.max_redis_mb else None,
+            memory_limit_bytes=own.max_redis_bytes,
+            bodies_bytes=own.max_bodies_bytes,
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: service.stop())

@@ -320,5 +320,7 @@ def worker() -> None:
             "CRAWL_REDIS_URL is not set; a worker needs a Redis (`poolcrawl crawl` starts its own workers)"
         )
         raise UsageError(message)
-    connection.check(connection.connect(address), address)
+    client = connection.connect(address)
+    connection.check(client, address)
+    connection.refuse_eviction(client, address)
     worker_command.become(own)

@@ -18,6 +18,7 @@ from crawl.frontier import Frontier
 from embedded import detached
 from embedded.state import State
 from poolcrawl import following, submission, summary
+from producer.pressure import Pressure
 from producer.seeds import Intake
 from producer.submitter import Submitter
 
@@ -61,7 +62,9 @@ def _submitted(plan: Plan, client: redis.Redis) -> int:
             frontier.reopen(None, unnamed=True)
         submission.admit(plan, frontier, options, submitter.keep, say)
         intake = Intake(frontier, options)
+        pressure = Pressure(client, plan.name, limit_bytes=plan.settings.max_redis_bytes)
         while plan.stream is not None and plan.stream.open:
+            pressure.require_room_for_seeds()
             plan.stream.step(intake)
             submitter.keep()
             time.sleep(_POLL_S)

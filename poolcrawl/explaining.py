@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from crawl import names, results, settings, urls
+from crawl import names, results, settings, tombstones, urls
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from crawl.parked import parked_entry
@@ -50,7 +50,7 @@ class Told(msgspec.Struct):
     scope: Judgement
     robots: Judgement
     seen: bool
-    #: `record`, `waiting`, `delayed`, `suspect`, `leased`, `parked`, or None.
+    #: `record`, `waiting`, `delayed`, `suspect`, `leased`, `parked`, `trimmed`, or None.
     place: str | None
     depth: int | None
     via: str | None
@@ -64,6 +64,8 @@ class Told(msgspec.Struct):
     waits: list[Wait] = []
     #: What it waits for now.
     waiting_for: str | None = None
+    #: What became of a record that was trimmed.
+    trimmed: str | None = None
 
 
 @click.command(epilog="Example: poolcrawl why shops https://example.com/cart?id=1")
@@ -101,6 +103,10 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
     if found is None and seen and record is None:
         # It may have moved on while we looked.
         record = inquiry.record_of(client, crawl, url)
+    trimmed = None
+    if found is None and seen and record is None:
+        stone = tombstones.of_url(client, crawl, url, options.seen_buckets)
+        trimmed = f"{stone.outcome}; in {tombstones.place(client, crawl)}" if stone else None
     linked = inquiry.linked(client, crawl, url)
     parked = None if seen else parked_entry(client, crawl, url)
     known = record or (found[1] if found else None) or parked
@@ -117,7 +123,17 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         scope=scope,
         robots=_robots(client, options, url),
         seen=seen,
-        place=found[0] if found else "record" if record else "parked" if parked else None,
+        place=(
+            found[0]
+            if found
+            else "record"
+            if record
+            else "parked"
+            if parked
+            else "trimmed"
+            if trimmed
+            else None
+        ),
         depth=known.depth if known else None,
         via=known.via if known else None,
         parent=known.parent if known else None,
@@ -126,6 +142,7 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         attempts=inquiry.attempts(client, crawl, url) if seen else [],
         record=record,
         parked=parked.detail if parked else None,
+        trimmed=trimmed,
     )
     _add_waits(client, options, told, found[1] if found else None)
     cut = _cut_chain(client, crawl, linked) if not seen and parked is None else None
@@ -217,12 +234,14 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         return f"{record.outcome}: {record.reason}; {record.detail or record.status}"
     if told.parked is not None:
         return f"parked ({told.parked}); `poolcrawl release {told.crawl} --pattern PATTERN` admits it"
+    if told.trimmed is not None:
+        return f"its record was exported and trimmed: {told.trimmed}"
     if told.place is not None:
         return _PLACES[told.place]
     if told.seen and told.state in names.OVER:
         return "cancelled: it was admitted, and the crawl was cancelled before it was done"
     if told.seen:
-        return "admitted; its record is not there (was it moved or trimmed? `poolcrawl audit` tells)"
+        return "admitted; its record is not there (`poolcrawl audit` tells)"
     if not linked.count and not linked.redirects:
         return "never seen: no page links to it"
     if told.scope.verdict != "admitted":

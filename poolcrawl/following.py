@@ -142,6 +142,7 @@ def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
             raise UsageError(message)
     client = connection.connect(address)
     connection.check(client, address)
+    connection.refuse_eviction(client, address)
     if "recrawl" in plan.given:
         _look_at_older(plan, client)
     if plan.demo and not named and plan.older is None:
@@ -154,7 +155,8 @@ def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
 
 def _look_at_older(plan: Plan, client: redis.Redis) -> None:
     """Read what the crawl to be crawled again was made with, before anything is started."""
-    plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say)
+    seeded = bool(plan.seeds or plan.source or plan.stream)
+    plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say, seeded=seeded)
     plan.allow = (*plan.allow, *(plan.older.allow_addresses or ()))
     plan.demo = plan.older.demo
     plan.extractor = plan.older.extractor
@@ -358,7 +360,8 @@ def _pumped(
         options,
         watch=watch,
         say=display.say,
-        memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
+        memory_limit_bytes=plan.settings.max_redis_bytes,
+        bodies_bytes=plan.settings.max_bodies_bytes,
         worker_wait_s=WORKER_WAIT_S if stack is None else OWN_WORKER_WAIT_S,
         stream=plan.stream,
     )

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from crawl import failures as failing
-from crawl import names, records, results, retrying, settings, urls
+from crawl import names, records, results, retrying, settings, tombstones, urls
 from crawl.errors import UsageError
 from embedded.attachment import crawls_here, reading
 from poolcrawl import following
@@ -38,9 +38,12 @@ def failures(crawl: str | None, reason: str | None, *, as_json: bool) -> None:
     with reading(settings.load()) as client, reader_may_leave():
         name = results.resolve(client, crawl)
         if reason is not None:
-            results.status(client, name)
+            status = results.status(client, name)
             for failure in failing.failures(client, name, reason):
                 print(msgspec.json.encode(failure).decode() if as_json else _row(failure))
+            if status.trimmed:
+                where = tombstones.told(status.trimmed, status.trimmed_to)
+                following.say(f"'{name}': {where}; failures among them are not here")
             return
         found = failing.listing(client, name)
         print(msgspec.json.encode(found).decode() if as_json else "\n".join(_told(found)))
@@ -51,13 +54,19 @@ def _row(failure: Failure) -> str:
 
 
 def _told(found: Listing) -> list[str]:
+    trimmed = [
+        f"{found.trimmed:>8}  more have failed whose records were trimmed: they are in {found.trimmed_to}"
+    ]
     if not found.groups:
-        return [f"{found.crawl}: nothing has failed ({found.state})"]
+        nothing = "nothing that is still in Redis has failed" if found.trimmed else "nothing has failed"
+        return [f"{found.crawl}: {nothing} ({found.state})", *(trimmed if found.trimmed else [])]
     lines = [
         f"{found.crawl}: {found.failed} URLs have failed ({found.state}); {found.may_pass} of them for what may pass"
     ]
     for group in found.groups:
         lines += _group(group)
+    if found.trimmed:
+        lines += trimmed
     if found.waiting:
         lines.append(f"{found.waiting:>8}  of them wait to be tried again")
     if found.may_pass:
@@ -152,13 +161,20 @@ class _Progress:
 
 
 def _said(found: Retried, state: str, *, pumped: bool, follows: bool) -> list[str]:
+    trimmed = (
+        [
+            f"  {found.trimmed} whose records were trimmed cannot be tried again; `poolcrawl status` names the file"
+        ]
+        if found.trimmed
+        else []
+    )
     if not found.retried and not found.waiting:
         left = (
             f"; {found.left} failed for other reasons (`poolcrawl failures {found.crawl}`)"
             if found.left
             else ""
         )
-        return [f"{found.crawl}: nothing is to be tried again{left}"]
+        return [f"{found.crawl}: nothing is to be tried again{left}", *trimmed]
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found.reasons.items()))
     lines = []
     if found.retried:
@@ -167,6 +183,7 @@ def _said(found: Retried, state: str, *, pumped: bool, follows: bool) -> list[st
         )
     if found.waiting:
         lines.append(f"{found.crawl}: {found.waiting} wait since an earlier retry")
+    lines += trimmed
     if state == names.PAUSED:
         lines.append(f"  it is paused; `poolcrawl resume {found.crawl}` lets it go on")
     elif pumped:

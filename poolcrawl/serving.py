@@ -28,7 +28,9 @@ def pump() -> int:
     if address is None:
         message = "CRAWL_REDIS_URL is not set; a pump service needs a Redis (`poolcrawl crawl` pumps its own)"
         raise UsageError(message)
-    connection.check(connection.connect(address), address)
+    client = connection.connect(address)
+    connection.check(client, address)
+    connection.refuse_eviction(client, address)
     return serve(own, address)
 
 
@@ -38,7 +40,8 @@ def serve(own: Settings, address: str) -> int:
         address,
         say=say,
         watch=lambda: own.heartbeat_file.touch() if own.heartbeat_file is not None else None,
-        memory_limit_bytes=own.max_redis_mb * 2**20 if own.max_redis_mb else None,
+        memory_limit_bytes=own.max_redis_bytes,
+        bodies_bytes=own.max_bodies_bytes,
     )
     code = 0
 

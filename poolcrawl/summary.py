@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from crawl import results
+from crawl import results, tombstones
+from crawl.connection import MEMORY_REMEDY
 
 if TYPE_CHECKING:
     import redis
@@ -53,6 +54,8 @@ def lines(status: Status) -> list[str]:
             f"({status.done_share:.0%}) in {status.elapsed_s:.1f} s, {status.done / status.elapsed_s:.1f} pages/s"
         )
     ]
+    if ended and status.paused_by == "memory":
+        text.append(f"  memory: {MEMORY_REMEDY}")
     if idle:
         verb = "demo" if status.demo else "crawl"
         text.append(f"  no producer works on it; continue it with `poolcrawl {verb} --name {status.crawl}`")
@@ -89,6 +92,8 @@ def lines(status: Status) -> list[str]:
             f"  trap, budget: set aside, not lost; `poolcrawl parked {status.crawl}` lists them, "
             f"`poolcrawl release {status.crawl} --pattern P` admits them"
         )
+    if status.trimmed:
+        text.append(f"  {tombstones.told(status.trimmed, status.trimmed_to)}")
     if status.losses:
         text.append(f"  URLs charged with a lost worker: {status.losses}")
     return text

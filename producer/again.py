@@ -12,7 +12,8 @@ not looked at:
 - **A level** (`levels.py`), with a finite depth: a redirect or a sitemap leads to a page that links had found further
   away.
 
-A look admits through the seen set and takes its note away at its end, so one that is killed is done anew.
+A look admits through the seen set and takes its note away at its end, so one that is killed is done anew. Records that
+were trimmed cannot be looked at; then it says so.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import names, urls
+from crawl import names, tombstones, urls
 from crawl.admission import Admission
 from crawl.records import FetchRequest
 from crawl.scope import Scope
@@ -44,6 +45,7 @@ class SecondLook:
         self._frontier = frontier
         self._say = say
         self._slices: Iterator[None] | None = None
+        self._told = False
 
     def step(self, *, ended: bool) -> bool:
         """Look at some records, if a look is under way or, the crawl having `ended`, one is due; return whether it was.
@@ -63,6 +65,13 @@ class SecondLook:
         stored = self._frontier.options() if look.due else None
         if stored is None:
             return None
+        trimmed = tombstones.count(self._frontier.client, self._frontier.crawl)
+        if trimmed and not self._told:
+            self._told = True
+            self._say(
+                f"the crawl's records are looked at once more, but for {trimmed} that were trimmed: what those pages "
+                "link to may be missing"
+            )
         past = Past(self._frontier, stored[0], look)
         if look.heirs:
             return _heirs(past)

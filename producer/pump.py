@@ -17,9 +17,10 @@ from kombu.exceptions import OperationalError
 
 from crawl import keys, names
 from crawl.broker import Sender
-from crawl.errors import StoppedError, UnavailableError
+from crawl.errors import UnavailableError
 from producer import fleet
 from producer.again import SecondLook
+from producer.pressure import Pressure
 from producer.seeds import Intake
 
 if TYPE_CHECKING:
@@ -46,22 +47,12 @@ OWN_WORKER_WAIT_S = 60.0
 REDIS_AWAY_S = 120.0
 #: Seconds between two looks at workers and memory.
 LOOK_S = 1.0
-#: Share of the memory limit above which nothing new is leased; the rest is kept for the window's completions.
-MEMORY_SHARE = 0.9
-#: Seconds without any lease in flight above that limit before the crawl stops.
-MEMORY_STALL_S = 10.0
 
 #: What `run` returns when another producer took the crawl over, where it does not stand by.
 LOST = "lost"
 
-#: What Redis being away looks like: to our client, to Celery's publisher, and when it is there but full.
-AWAY = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.OutOfMemoryError,
-    OperationalError,
-    OSError,
-)
+#: What Redis being away looks like: to our client, and to Celery's publisher.
+AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, OSError)
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
 _WORKED = (
@@ -89,6 +80,7 @@ class Pump:
         watch: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda _: None,
         memory_limit_bytes: int | None = None,
+        bodies_bytes: int | None = None,
         worker_wait_s: float | None = WORKER_WAIT_S,
         redis_away_s: float = REDIS_AWAY_S,
         stand_by: bool = True,
@@ -101,7 +93,13 @@ class Pump:
         self._sender = Sender(app, self._crawl, options.pipeline)
         self._watch = watch
         self._say = say
-        self._memory_limit = memory_limit_bytes
+        self._pressure = Pressure(
+            client,
+            self._crawl,
+            say=say,
+            limit_bytes=memory_limit_bytes,
+            bodies_bytes=bodies_bytes,
+        )
         self._worker_wait_s = worker_wait_s
         self._redis_away_s = redis_away_s
         self._stand_by = stand_by
@@ -116,7 +114,6 @@ class Pump:
         self._kept_at = 0.0
         self._reap_at = time.monotonic() + options.lease_s
         self._alone_since: float | None = None
-        self._full_since: float | None = None
 
     def run(self) -> str:
         """Pump until the crawl ends or is paused; return its state, or `LOST`.
@@ -140,8 +137,9 @@ class Pump:
                     return state
         finally:
             try:
-                self._note_time()
+                # In this order: a full Redis takes no count, but gives up the mark.
                 self._client.eval(_RELEASE, 1, keys.pump(self._crawl), self._token)
+                self._note_time()
             except redis.RedisError as error:
                 log.debug("the pump's mark expires by itself: %s", error)
             self._sender.close()
@@ -208,6 +206,12 @@ class Pump:
         while True:
             try:
                 return step()
+            except redis.exceptions.OutOfMemoryError:
+                # Away at this moment, it is seen to be by the next step.
+                with contextlib.suppress(*AWAY):
+                    self._pressure.refused()
+                    self._watch()
+                time.sleep(0.5)
             except AWAY as error:
                 now = time.monotonic()
                 if since is None:
@@ -235,19 +239,25 @@ class Pump:
             return LOST
         if now >= self._reap_at and self._workers:
             self._reap()
-        if self._stream is not None and self._stream.open and self._full_since is None:
+        if self._stream is not None and self._stream.open and self._pressure.takes_seeds():
             self._stream.step(self._intake)
         slots = fleet.fetch_slots(self._workers)
-        window = self._options.window or max(2, 2 * slots)
-        if self._full_since is not None or not slots:
+        window = self._pressure.window(self._options.window or max(2, 2 * slots))
+        if not slots:
             # Nothing is sent to nobody: it would wait in the broker, and be sent again and again.
             window = 0
-        leased = self._frontier.lease(self._options, window=window, slots=slots)
+        leased = self._frontier.lease(
+            self._options,
+            window=window,
+            slots=slots,
+            most_body_bytes=self._pressure.most_body_bytes,
+            room_bytes=self._pressure.room_bytes,
+        )
         self._sender.fetch(leased.batches)
         if leased.state != names.RUNNING:
             return leased.state
         ended = leased.ended and not self._streaming()
-        if self._full_since is None and self._again.step(ended=ended):
+        if not self._pressure.paused and self._again.step(ended=ended):
             return None
         if ended:
             state = self._frontier.finish()
@@ -277,31 +287,7 @@ class Pump:
             self._alone_since = time.monotonic()
             what = f"no live worker serves the queue '{missing}'" if self._workers else "no worker is alive"
             self._say(f"{what}; the crawl goes on when one is back")
-        self._look_at_memory()
-
-    def _look_at_memory(self) -> None:
-        info = self._client.info("memory")
-        limit = self._memory_limit or int(info.get("maxmemory") or 0)
-        if not limit or int(info["used_memory"]) < limit * MEMORY_SHARE:
-            if self._full_since is not None:
-                self._client.hdel(keys.crawl(self._crawl), "paused_by")
-            self._full_since = None
-            return
-        if self._full_since is None:
-            self._full_since = time.monotonic()
-            self._client.hset(keys.crawl(self._crawl), "paused_by", "memory")
-            self._say(
-                f"paused: memory. Redis holds {int(info['used_memory']) // 2**20} MB of {limit // 2**20} MB; "
-                "raise maxmemory or CRAWL_MAX_REDIS_MB"
-            )
-        elif time.monotonic() - self._full_since > MEMORY_STALL_S and not self._client.zcard(
-            keys.leases(self._crawl)
-        ):
-            message = (
-                f"paused: memory. Redis is full ({limit // 2**20} MB); raise maxmemory or CRAWL_MAX_REDIS_MB, "
-                f"then continue with `poolcrawl crawl --name {self._crawl}`"
-            )
-            raise StoppedError(message)
+        self._pressure.look()
 
     def _note_time(self) -> None:
         """Count the time this crawl was worked on, so that a night between two runs is not part of it."""
@@ -314,10 +300,13 @@ class Pump:
     def _keep(self) -> bool:
         """Renew the mark; False when it is another's now and we do not stand by."""
         self._kept_at = time.monotonic()
-        self._note_time()
         if self._client.eval(_KEEP, 1, keys.pump(self._crawl), self._token, int(OWNER_S * 1000)):
+            # In this order: a full Redis takes no count, but renews the mark.
+            self._note_time()
             return True
         # Frozen past its mark, or Redis forgot it: take it again, or wait for who has it now.
+        with contextlib.suppress(redis.exceptions.OutOfMemoryError):
+            self._note_time()
         return self._own()
 
     def _reap(self) -> None:

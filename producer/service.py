@@ -63,12 +63,14 @@ class Service:
         say: Callable[[str], None],
         watch: Callable[[], None] = lambda: None,
         memory_limit_bytes: int | None = None,
+        bodies_bytes: int | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._url = url
         self._say = say
         self._watch = watch
         self._memory_limit = memory_limit_bytes
+        self._bodies_bytes = bodies_bytes
         self._client = connection.connect(url, connections=4, patience_s=PATIENCE_S)
         self._app: Celery = broker.make_app(url)
         self._stop = threading.Event()
@@ -95,9 +97,10 @@ class Service:
                             self._say("Redis is back")
                         away = False
                         self._serve(channel)
-                except AWAY as error:
+                except (*AWAY, redis.exceptions.OutOfMemoryError) as error:
                     if not away:
-                        self._say(f"Redis is away ({error}); waiting")
+                        full = isinstance(error, redis.exceptions.OutOfMemoryError)
+                        self._say(f"Redis is {'full' if full else 'away'} ({error}); waiting")
                     away = True
                     self._watch()
                     self._stop.wait(LOOK_S)
@@ -203,6 +206,7 @@ class Service:
             watch=watch,
             say=lambda line: self._say(f"{name}: {line}"),
             memory_limit_bytes=self._memory_limit,
+            bodies_bytes=self._bodies_bytes,
             worker_wait_s=None,
             redis_away_s=float("inf"),
             stand_by=False,

@@ -17,6 +17,8 @@ end
 local function look_again(known)
   local refused = tonumber(call('HGET', COUNTS, 'refused scope') or '0')
   local last = refused > 0 and call('XREVRANGE', RESULTS, '+', '-', 'COUNT', 1)[1]
+  -- All of them were trimmed: there is nothing to look at, and the look says so.
+  if refused > 0 and not last and call('HEXISTS', COUNTS, 'trimmed') == 1 then last = {'0-1'} end
   if not last then return end
   local pending = tonumber(call('HGET', CRAWL, 'look_from') or '')
   if pending and pending < known then known = pending end

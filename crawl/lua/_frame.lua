@@ -176,7 +176,19 @@ local function tell(channel, host)
   if call('ZCARD', OUT_ .. host) > 0 then call('PUBLISH', channel, host) end
 end
 
+-- What a batch takes of the room for bodies is given back: `coming` is how many URLs are under way, `body_bytes` what waits
+-- for its parse. Both are kept in the lease, and summed up in the crawl's hash by the scripts that change them.
+local function give_back_room(key)
+  local held = call('HMGET', key, 'coming', 'body_bytes')
+  if not held[1] and not held[2] then return end
+  -- The first write of `complete`: it takes no memory, so that a full Redis lets the rest through as well.
+  call('HDEL', key, 'coming', 'body_bytes')
+  if held[1] then call('HINCRBY', CRAWL, 'coming', -tonumber(held[1])) end
+  if held[2] then call('HINCRBY', CRAWL, 'body_bytes', -tonumber(held[2])) end
+end
+
 local function close_lease(key, host)
+  give_back_room(key)
   call('DEL', key)
   call('ZREM', LEASES, key)
   call('ZREM', OUT_ .. host, key)

@@ -31,6 +31,17 @@ for _, result in ipairs(A.results) do
     if reason ~= '' then call('HINCRBY', COUNTS, outcome .. ' ' .. reason, 1) end
   end
 end
+-- What a page takes of late beside its body: its record and its new links. Risen at once, forgotten slowly.
+local extra = 0
+for _, result in ipairs(A.results) do extra = extra + #result[5] end
+for _, group in ipairs(A.groups) do
+  for _, link in ipairs(group[3]) do extra = extra + #link[3] + 50 end
+end
+if #A.results > 0 then
+  extra = extra / #A.results
+  local before = tonumber(call('HGET', CRAWL, 'page_extra') or extra)
+  call('HSET', CRAWL, 'page_extra', string.format('%d', math.max(extra, 0.9 * before + 0.1 * extra)))
+end
 for _, retry in ipairs(A.retries) do
   call('ZADD', DELAYED, retry[4], retry[1] .. ' ' .. retry[3])
 end

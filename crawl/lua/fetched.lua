@@ -1,5 +1,6 @@
 -- The end of a batch's requests: keep the references, report the host, hand back what was not begun.
 -- A: lease, nonce, lease_ms, refs (JSON), count (entries done, from the first), bodies (whether any was stored),
+--    body_bytes (of those that were stored),
 --    ended_at, requests (made), mean_ms, answered (whether any answer came), fails (failures of connecting at the end of
 --    the batch), fail_reason, good_at (when the last request began that was answered and not refused, or nil),
 --    refusal ({status, began, pause_ms (asked for, or 0), jitter (0 to 1), first_ms, most_ms, limit, channel} or nil),
@@ -15,6 +16,9 @@ if not held[1] or held[2] ~= A.nonce then
 end
 local cancelled = over(call('HGET', CRAWL, 'state'))
 if held[1] == 'fetched' then return cancelled and {'stale'} or {'ok', A.count} end
+-- A write that takes no memory: after it even a full Redis lets the rest through. Bodies that it refused are fetched again,
+-- uncharged; a batch without a report would be charged.
+call('PERSIST', key)
 local host = held[6]
 local entries = split(held[3])
 local done, rest = {}, {}
@@ -32,6 +36,17 @@ elseif #done == 0 then
 else
   call('HSET', key, 'state', 'fetched', 'entries', table.concat(done, '\n'), 'n', #done, 'refs', A.refs,
     'bodies', A.bodies and '1' or '0', 'process', '')
+  give_back_room(key)
+  if held[4] == 'page' then
+    -- What a page brings of late: risen at once, forgotten slowly.
+    local mean = A.body_bytes / #done
+    local before = tonumber(call('HGET', CRAWL, 'page_bytes') or mean)
+    call('HSET', CRAWL, 'page_bytes', string.format('%d', math.max(mean, 0.9 * before + 0.1 * mean)))
+  end
+  if A.body_bytes > 0 then
+    call('HSET', key, 'body_bytes', A.body_bytes)
+    call('HINCRBY', CRAWL, 'body_bytes', A.body_bytes)
+  end
   call('ZADD', LEASES, NOW + A.lease_ms, key)
   call('ZREM', OUT_ .. host, key)
   if held[4] == 'robots' then call('HSET', ROBOTS_ .. held[5], 'asked_until', NOW + 2 * A.lease_ms) end

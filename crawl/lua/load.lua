@@ -8,6 +8,8 @@ local held = call('HMGET', key, 'state', 'entries', 'refs', 'kind', 'origin', 'h
 local about = call('HMGET', CRAWL, 'id', 'rev', 'state')
 if held[1] ~= 'fetched' or over(about[3]) then return {'gone'} end
 if A.with_bodies and held[8] == '1' and call('EXISTS', BODIES_ .. A.lease) == 0 then return {'gone'} end
+-- A write that takes no memory: after it even a full Redis lets the rest through, and the parse will free some.
+call('PERSIST', key)
 if held[7] ~= A.nonce then
   call('HSET', key, 'parse_nonce', A.nonce, 'never_after', NOW + A.never_ms, 'process', A.process)
   call('HINCRBY', key, 'parse_tries', 1)

@@ -57,6 +57,7 @@ local function take_back(key, lease)
   end
   reclaimed = reclaimed + #entries
   local delay, fields = delay_of(host)
+  give_back_room(key)
   call('UNLINK', BODIES_ .. string.sub(key, #LEASE_ + 1))
   if again then
     -- It ends as `lost`: sent once more, doomed, so that no request is made for it.

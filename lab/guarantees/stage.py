@@ -232,7 +232,7 @@ class Stage:
             missing=found.missing + found.pending,
             duplicate=found.duplicate,
             reclaimed=counts.reclaimed,
-            digest=found.digest,
+            digest=found.digest or "",
             repeated=log.repeated(),
             said=said,
             losses=counts.losses,

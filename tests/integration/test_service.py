@@ -220,3 +220,35 @@ def test_nothing_is_sent_while_no_worker_is_alive(world, running):
     client.zadd(keys.workers(), {"w": standin.now_ms(client) + 600_000})
 
     wait_for(lambda: client.zcard(keys.leases("crawl")) == 1, "the first batch", 4)
+
+
+def test_a_full_redis_pauses_what_a_service_pumps_until_there_is_room(world, running):
+    """Nothing is leased meanwhile, and it goes on by itself."""
+    client, made = world
+    standin.admit(made("short"), standin.options(), "http://a.test/")
+    # So much that a twentieth of it holds what a service itself needs.
+    client.set("other", b"x" * 40 * 2**20)
+    used = int(client.info("memory")["used_memory"])
+    client.config_set("maxmemory", int(used * 1.05))
+    service = running()
+    wait_for(lambda: service.said("short: paused: memory."), "the pause")
+    assert results.status(client, "short").paused_by == "memory"
+    assert not client.zcard(keys.leases("short"))
+
+    client.config_set("maxmemory", 0)
+    wait_for(lambda: service.said("short: Redis holds"), "the line that it goes on")
+    wait_for(lambda: client.zcard(keys.leases("short")), "a lease")
+    assert results.status(client, "short").paused_by is None
+
+
+def test_a_service_outlives_a_redis_that_takes_nothing(world, running):
+    """Full to the last byte it cannot even be marked as pumped; it is taken as soon as it can."""
+    client, made = world
+    standin.admit(made("full"), standin.options(), "http://a.test/")
+    client.config_set("maxmemory", 1)
+    service = running()
+    wait_for(lambda: service.said("Redis is full"), "the line that says so")
+
+    client.config_set("maxmemory", 0)
+    wait_for(lambda: service.said("full: taken"), "an owner")
+    assert service.said("Redis is back")
