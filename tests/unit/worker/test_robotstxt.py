@@ -255,7 +255,7 @@ def test_no_file_is_made_to_hang_us(body):
     rules.allowed("http://h.test/" + "a" * 4000, US)
     rules.crawl_delay("a14999")
 
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < 30
 
 
 @pytest.mark.parametrize(
