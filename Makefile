@@ -51,7 +51,7 @@ format: .venv/.stamp ## format the code and mend what ruff can mend
 equal: .venv/.stamp  ## the demo crawl in every pool, batch size and pipeline: one digest
 	@$(BIN)/python tests/equal.py
 
-chaos: .venv/.stamp  ## every fault in every pool, one row each: about an hour
+chaos: .venv/.stamp  ## every fault in every pool, one row each: hours
 	@$(CHAOS) $(FAULTS)
 
 chaos-ci: .venv/.stamp ## a killed worker in every pool, each other fault in one: minutes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -21,6 +22,8 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 15.0
 #: Silent repetitions after a lost connection. Every verb says what a repeated call returns.
 RETRIES = 3
+#: What only a file or a pipe can fail with, never a socket that connects.
+_OF_FILES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EPIPE})
 
 
 class DiskFullError(redis.BusyLoadingError):
@@ -149,6 +152,9 @@ def explained(url: str) -> AbstractContextManager[None]:
                 raise UnavailableError(message) from None
             raise
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_FILES:
+                # What was read from Redis could not be written to where a person wants it.
+                raise
             message = f"cannot reach Redis at {place(url)} ({error}); start it, or correct CRAWL_REDIS_URL"
             raise UnavailableError(message) from None
 

@@ -76,7 +76,7 @@ def notices() -> str:
 def states() -> str:
     """channel (publish and subscribe): `<crawl> <state>` whenever a crawl begins to run, is paused or cancelled.
 
-    Published by `create`, `reopen`, `release`, `pause`, `resume`, `cancel`; heard by workers and by pump services.
+    Published by `create`, `reopen`, `release`, `retry`, `pause`, `resume`, `cancel`; heard by workers and pump services.
     """
     return f"{PREFIX}states"
 
@@ -113,7 +113,7 @@ def crawl(name: str) -> str:
 
     `coming` (URLs) and `body_bytes` sum up its leases, `page_bytes` and `page_extra` are what a page brings of late as
     its body and beside it; `paused_by` says who paused it, `trimmed_to` where its trimmed records are.
-    Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
+    Written by nearly every verb; `docs/keys.md` lists them. Kept until the crawl is deleted.
     """
     return f"{PREFIX}crawl:{name}"
 

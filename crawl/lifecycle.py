@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawl import keys, names, tombstones
-from crawl.errors import UsageError
+from crawl.errors import UnknownCrawlError, UsageError
 from crawl.frontier import Frontier
 from crawl.results import unknown
 
@@ -143,10 +143,19 @@ def delete(
 ) -> Deleted:
     """Remove a crawl with all it has in Redis; with `force` one that has not ended is cancelled first.
 
-    Killed in the middle it goes on where it was when it is repeated. Raises UsageError for a crawl that has not ended.
+    Killed in the middle it goes on where it was when it is repeated. Raises UsageError for a crawl that has not ended,
+    and without `force` for one of another release, whose state nobody here can judge.
     """
     frontier = Frontier(client, crawl)
-    options = _options(frontier)
+    try:
+        options = _options(frontier)
+    except UnknownCrawlError:
+        raise
+    except UsageError as error:
+        if not force:
+            message = f"{error}; `poolcrawl delete {crawl} --force` removes it, if that release's workers have ended"
+            raise UsageError(message) from None
+        return _removed(frontier, say)
     state = frontier.delete()
     if state in (names.RUNNING, names.PAUSED):
         if not force:
@@ -159,6 +168,11 @@ def delete(
         state = frontier.delete()
     elif state == names.CANCELLED:
         clear(frontier, options, say)
+    return _removed(frontier, say)
+
+
+def _removed(frontier: Frontier, say: Callable[[str], None]) -> Deleted:
+    client, crawl = frontier.client, frontier.crawl
     frontier.forget()
     removed = _unlink_parts(client, crawl, say)
     with client.pipeline(transaction=True) as pipe:

@@ -14,7 +14,7 @@ from crawl.errors import NoCrawlYetError, UnavailableError
 from embedded import leftovers
 from embedded.processes import identify
 from embedded.server import Server, answers
-from embedded.state import CRAWL, READ, Run, State
+from embedded.state import READ, Run, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def reading(settings: Settings) -> Iterator[redis.Redis]:
             client.ping()
             yield client
         return
-    with attach(settings) as private:
+    with attach(settings) as private, connection.explained(private):
         yield connection.connect(private)
 
 
@@ -47,7 +47,7 @@ def crawls_here(settings: Settings) -> bool:
     if settings.redis_address() is not None:
         return False
     holder = State(settings.state_dir).holder()
-    return holder is not None and holder.purpose == CRAWL and holder.process.alive()
+    return holder is not None and holder.purpose != READ and holder.process.alive()
 
 
 @contextlib.contextmanager

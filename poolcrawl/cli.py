@@ -1,7 +1,8 @@
 """The `poolcrawl` command: one group, one place where errors become one line and an exit code.
 
-Exit codes: 0 finished; 1 finished, but nothing could be fetched, or `audit` or `doctor` found a violation; 2 bad usage
-or setting; 3 Redis or workers unreachable; 4 paused or stopped before the end; 130 interrupted.
+Exit codes: 0 finished; 1 finished, but nothing could be fetched, or `audit`, `doctor`, `bench` or `guarantees` found a
+violation; 2 bad usage or setting; 3 Redis or workers unreachable; 4 paused, cancelled or stopped before the end; 130
+interrupted.
 """
 
 from __future__ import annotations

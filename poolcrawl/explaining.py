@@ -258,7 +258,7 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
 _PLACES = {
     "waiting": "admitted; it waits until its host may be asked",
     "delayed": "admitted; an attempt failed, another one is made later",
-    "suspect": "admitted; a worker ended while it worked on it, so it is tried alone",
+    "suspect": "admitted; workers ended twice while they had it, so it is tried alone",
     "leased": "admitted; a worker has it now",
 }
 

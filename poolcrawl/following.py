@@ -223,7 +223,9 @@ def _new_name(plan: Plan) -> str:
 def _unfinished_demo(client: redis.Redis) -> str | None:
     """Return the newest demo crawl that has not ended."""
     for name in reversed(results.crawls(client)):
-        stored = Frontier(client, name).options()
+        stored = None
+        with contextlib.suppress(UsageError):  # of another release: not ours to continue
+            stored = Frontier(client, name).options()
         if stored is not None and stored[0].demo and stored[3] == names.RUNNING:
             return name
     return None

@@ -133,6 +133,7 @@ def retry(
         found = retrying.retry(client, name, reasons, pages, tell=_Progress(name))
         now = results.status(client, name)
         busy = crawls_here(own)
+        service = results.pump_services(client) > 0
     # A crawl that was running has not ended with these URLs waiting, so who pumps it meets them. The mark of a private
     # producer that was killed says nothing.
     pumped = now.pumped and found.state == names.RUNNING and (busy or own.redis_address() is not None)
@@ -140,7 +141,7 @@ def retry(
     if as_json:
         print(msgspec.json.encode(found).decode(), flush=True)
     else:
-        for line in _said(found, now.state, pumped=pumped, follows=follows):
+        for line in _said(found, now.state, pumped=pumped, follows=follows, service=service):
             print(line, flush=True)
     if follows:
         return following.run(following.Plan(settings=own, name=name, seeds=[], given={}, as_json=as_json))
@@ -160,7 +161,7 @@ class _Progress:
             self._next = number + _TOLD_EVERY
 
 
-def _said(found: Retried, state: str, *, pumped: bool, follows: bool) -> list[str]:
+def _said(found: Retried, state: str, *, pumped: bool, follows: bool, service: bool) -> list[str]:
     trimmed = (
         [
             f"  {found.trimmed} whose records were trimmed cannot be tried again; `poolcrawl status` names the file"
@@ -188,6 +189,8 @@ def _said(found: Retried, state: str, *, pumped: bool, follows: bool) -> list[st
         lines.append(f"  it is paused; `poolcrawl resume {found.crawl}` lets it go on")
     elif pumped:
         lines.append("  its producer, which runs, sends them")
+    elif service and not follows:
+        lines.append("  a pump service sends them within seconds")
     elif not follows:
         lines.append(f"  crawl them with `poolcrawl crawl --name {found.crawl}`")
     return lines

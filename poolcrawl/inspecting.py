@@ -41,17 +41,26 @@ def reader_may_leave() -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_crawls(*, as_json: bool) -> None:
     """List all crawls, oldest first."""
+    found, others = [], {}
     with reading(settings.load()) as client:
-        found = [results.status(client, name) for name in results.crawls(client)]
+        for name in results.crawls(client):
+            try:
+                found.append(results.status(client, name))
+            except UsageError as error:  # of another release
+                others[name] = str(error)
     if as_json:
         for one in found:
             print(json.dumps(summary.as_dict(one)))
+        for name, why in others.items():
+            print(json.dumps({"crawl": name, "state": None, "error": why}))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("crawl", "state", "pages", "admitted", "seconds"):
         table.add_column(column, justify="left" if column in ("crawl", "state") else "right")
     for one in found:
         table.add_row(one.crawl, one.state, str(one.done), str(one.admitted), f"{one.elapsed_s:.1f}")
+    for name in others:
+        table.add_row(name, "of another release", "", "", "")
     Console(highlight=False).print(table)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from crawl import keys, lifecycle, names, results, settings
+from crawl import keys, lifecycle, names, results, settings, tombstones
 from crawl.errors import UsageError
 from embedded.attachment import reading
 
@@ -103,7 +103,8 @@ def delete(crawl: str | None, *, force: bool, yes: bool, as_json: bool) -> None:
     """
     with reading(settings.load()) as client:
         name = results.resolve(client, crawl)
-        _confirm(name, int(client.hlen(keys.records(name))), yes=yes)
+        kept = int(client.hlen(keys.records(name))) + tombstones.count(client, name)
+        _confirm(name, kept, yes=yes)
         told = lifecycle.delete(client, name, force=force, say=_say)
     if as_json:
         _json(told)

@@ -170,6 +170,18 @@ def test_a_crawl_of_another_release_is_left_alone(frontier, verb):
     assert standin.image(frontier) == before
 
 
+def test_a_crawl_of_another_release_is_deleted_by_force(frontier, host):
+    """Else its keys would stay for good; nobody here can judge its state."""
+    standin.admit(frontier, standin.options(), f"http://{host}/")
+    frontier.client.hset(keys.crawl(frontier.crawl), "schema", 99)
+
+    with pytest.raises(UsageError, match="--force"):
+        lifecycle.delete(frontier.client, frontier.crawl)
+    lifecycle.delete(frontier.client, frontier.crawl, force=True)
+
+    assert not list(frontier.client.scan_iter(f"{keys.crawl(frontier.crawl)}*"))
+
+
 def test_a_running_crawl_is_deleted_only_by_force(frontier, host):
     """The remedy is named; with --force it is cancelled first."""
     standin.admit(frontier, standin.options(), f"http://{host}/")
