@@ -76,7 +76,7 @@ def notices() -> str:
 def states() -> str:
     """channel (publish and subscribe): `<crawl> <state>` whenever a crawl begins to run, is paused or cancelled.
 
-    Published by `create`, `reopen`, `release`, `retry`, `pause`, `resume`, `cancel`; heard by workers and pump services.
+    Published by `create`, `reopen`, `release`, `retry`, `pause`, `resume`, `cancel`. Workers and pump services hear it.
     """
     return f"{PREFIX}states"
 
