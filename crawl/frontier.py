@@ -387,9 +387,19 @@ class Frontier:
         }
 
     def load(
-        self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool, process: str = ""
+        self,
+        lease: str,
+        *,
+        nonce: str,
+        options: CrawlOptions,
+        with_bodies: bool,
+        process: str = "",
+        page_s: float = 0.0,
     ) -> Loaded | None:
-        """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
+        """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired.
+
+        `page_s` is how long one page may take, in seconds, where that is more than `PARSE_NEVER_S` for all of them.
+        """
         self._see(options)
         arguments = {
             "lease": lease,
@@ -397,6 +407,7 @@ class Frontier:
             "process": process,
             "lease_ms": int(options.lease_s * 1000),
             "never_ms": int(PARSE_NEVER_S * 1000),
+            "page_ms": int(page_s * 1000),
             "with_bodies": with_bodies,
         }
         bodies: dict[bytes, bytes] = {}
@@ -715,9 +726,12 @@ class Frontier:
         args: list[str | bytes] = [*self._prefixes, arguments, stones]
         return int(scripts.run(self.client, "trim", self._keys, args))
 
-    def isolate(self, lease: str, nonce: str, never_s: float = PARSE_NEVER_S) -> None:
-        """Note that a suspect is all that this process does from now on, for `never_s` seconds at most."""
-        self._run("isolate", lease=lease, nonce=nonce, never_ms=int(never_s * 1000))
+    def isolate(self, lease: str, nonce: str, never_s: float = PARSE_NEVER_S) -> bool:
+        """Note that a suspect is all that this process does from now on, for `never_s` seconds at most.
+
+        False when the lease is not held under that nonce any more.
+        """
+        return bool(self._run("isolate", lease=lease, nonce=nonce, never_ms=int(never_s * 1000)))
 
     def bury(self, held: Sequence[tuple[str, str]], *, blameless: bool = False) -> int:
         """Have leases (key, process) reclaimed at once, whose process has ended; return how many there were.
@@ -727,11 +741,12 @@ class Frontier:
         return int(self._run("bury", held=held, blameless=blameless))
 
     def reap(
-        self, options: CrawlOptions, limit: int = 100, *, buried: bool = False
+        self, options: CrawlOptions, limit: int = 100, *, buried: bool = False, blameless: bool = False
     ) -> tuple[list[Batch], list[Batch], int]:
         """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back.
 
-        `buried` looks only after those that `bury` was told of.
+        `buried` looks only after those that `bury` was told of. `blameless` says that Redis was away, so that a lease
+        may have run out although its worker lives: nothing is held against its URLs.
         """
         self._see(options)
         fetch, parse, reclaimed = self._run(
@@ -740,6 +755,7 @@ class Frontier:
             max_losses=options.max_losses,
             limit=limit,
             buried=buried,
+            blameless=blameless,
             denial=denial("every worker that asked for it ended"),
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed

@@ -29,6 +29,15 @@ _POLL_S = 0.1
 _LINE_S = 5.0
 
 
+#: PERSIST takes no memory: after it even a full Redis takes the rest.
+_CLEARED = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('PERSIST', KEYS[1])
+  redis.call('HSET', KEYS[1], 'cleared', 1)
+end
+"""
+
+
 class Change(msgspec.Struct, frozen=True):
     """What a verb did: the crawl's state before and after it. `pumped` tells whether anybody sends its batches now."""
 
@@ -135,7 +144,8 @@ def clear(frontier: Frontier, options: CrawlOptions, say: Callable[[str], None] 
     frontier.forget()
     # What bounds the admission of URLs; nothing is admitted any more.
     frontier.client.unlink(keys.patterns(frontier.crawl), keys.host_pages(frontier.crawl))
-    frontier.client.hset(keys.crawl(frontier.crawl), "cleared", 1)
+    # Not into the hash of one that somebody else has deleted meanwhile.
+    frontier.client.eval(_CLEARED, 1, keys.crawl(frontier.crawl))
 
 
 def delete(
@@ -166,7 +176,7 @@ def delete(
             raise UsageError(message)
         cancel(client, crawl, say)
         state = frontier.delete()
-    elif state == names.CANCELLED:
+    elif state in (names.CANCELLED, names.DELETED):
         clear(frontier, options, say)
     return _removed(frontier, say)
 

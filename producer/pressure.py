@@ -7,12 +7,9 @@ links must go in: their number is bounded so that half of what is left should ho
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from typing import TYPE_CHECKING
-
-import redis
 
 from crawl import keys
 from crawl.connection import MEMORY_REMEDY
@@ -21,6 +18,8 @@ from crawl.frontier import FIRST_EXTRA_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import redis
 
 #: Shares of the memory limit: from here less and less is leased, and from here nothing.
 SLOW = 0.75
@@ -38,6 +37,15 @@ BODIES_BYTES = 256 * 2**20
 LOOK_S = 0.1
 #: Seconds between two slices of a stream's seeds while memory is short.
 SEEDS_S = 1.0
+
+#: Notes why a crawl stands, unless it was cancelled or deleted meanwhile. PERSIST takes no memory: after it even a full
+#: Redis takes the rest.
+_MARK = """
+if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end
+redis.call('PERSIST', KEYS[1])
+redis.call('HSET', KEYS[1], 'paused_by', 'memory')
+return 1
+"""
 
 
 class Pressure:
@@ -86,7 +94,10 @@ class Pressure:
     @property
     def _reserve(self) -> float:
         """Room below which nothing is leased: a tenth of the limit, and what `lease` asks for one page."""
-        return max(self._limit * (1 - PAUSE), 2 * 3 * self._page_bytes)
+        # Twice what one page takes on its way; but with a quarter of the limit left, and once as much, the next goes:
+        # with nothing asked for, none would ever show that most are small.
+        page = 3 * self._page_bytes
+        return max(self._limit * (1 - PAUSE), min(2 * page, max(page, self._limit * (1 - SLOW))))
 
     @property
     def _room(self) -> float:
@@ -139,10 +150,9 @@ class Pressure:
         self._mark()
         self._say(f"paused: memory. {self._told}; {MEMORY_REMEDY}")
 
-    def _mark(self) -> None:
-        # Full to the last byte, it does not even take this; `look` says it again.
-        with contextlib.suppress(redis.exceptions.OutOfMemoryError):
-            self._client.hset(keys.crawl(self._crawl), "paused_by", "memory")
+    def _mark(self) -> bool:
+        """Note in the crawl why it stands; False where it does not run any more."""
+        return bool(self._client.eval(_MARK, 1, keys.crawl(self._crawl)))
 
     def _unmark(self) -> None:
         # What a person has paused meanwhile stays so.
@@ -157,7 +167,9 @@ class Pressure:
             self._leases, self._moved_at = leases, now
         idle = not leases and now - self._paused_at > STALL_S
         if idle or now - self._moved_at > STUCK_S:
-            self._mark()
+            if not self._mark():
+                # Cancelled or deleted meanwhile: the next lease says so.
+                return
             message = (
                 f"paused: memory. {self._told}, and nothing is in flight that would free some; {MEMORY_REMEDY}, "
                 f"then continue with `poolcrawl crawl --name {self._crawl}`"

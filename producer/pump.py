@@ -110,6 +110,7 @@ class Pump:
         self._token = secrets.token_hex(8)
         self._workers: list[fleet.Worker] = []
         self._looked_at = 0.0
+        self._was_away = False
         self._counted_at = time.monotonic()
         self._kept_at = 0.0
         self._reap_at = time.monotonic() + options.lease_s
@@ -223,6 +224,7 @@ class Pump:
                     raise UnavailableError(message) from None
                 # Renewals failed as well meanwhile: give every worker one lease's time to renew.
                 self._reap_at = time.monotonic() + self._options.lease_s
+                self._was_away = True
                 # What is shown comes from Redis as well.
                 with contextlib.suppress(*AWAY):
                     self._watch()
@@ -310,12 +312,14 @@ class Pump:
         return self._own()
 
     def _reap(self) -> None:
-        self._reclaim()
+        # What ran out while Redis was away says nothing of its workers; they could not hand it over.
+        if not self._reclaim(blameless=self._was_away):
+            self._was_away = False
         self._reap_at = time.monotonic() + min(5.0, self._options.lease_s / 6)
 
-    def _reclaim(self, *, buried: bool = False) -> bool:
+    def _reclaim(self, *, buried: bool = False, blameless: bool = False) -> bool:
         """Look after overdue leases, or only those of processes known to have ended; say whether there were any."""
-        fetch, parse, reclaimed = self._frontier.reap(self._options, buried=buried)
+        fetch, parse, reclaimed = self._frontier.reap(self._options, buried=buried, blameless=blameless)
         self._sender.fetch(fetch)
         self._sender.parse(parse)
         if reclaimed:

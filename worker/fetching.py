@@ -79,10 +79,12 @@ def fetch_batch(
     try:
         if started.requests[0].suspect and not started.doom:
             turn.be_alone()
-            frontier.isolate(lease, started.nonce, options.total_timeout_s + options.lease_s)
+            if not frontier.isolate(lease, started.nonce, options.total_timeout_s + options.lease_s):
+                return None
         asking = _Asking(process, crawl, terms, started, held, (before, began))
         asking.run()
-        asking.keep_cookies()
+        if held.kept():
+            asking.keep_cookies()
         batch = Fetched(pool=process.pool.name, slot=slot, worker=worker, refs=asking.refs)
         kept = frontier.fetched(
             started,

@@ -16,6 +16,7 @@ from crawl import names, urls
 from crawl.admission import Admission, may_follow
 from crawl.batches import Renewal, Result
 from crawl.errors import FetchError, UnknownCrawlError
+from crawl.frontier import PARSE_NEVER_S
 from crawl.records import FetchRequest, PageRecord, to_json
 from worker import deaths, validators
 from worker.parse import Document, directives
@@ -62,6 +63,7 @@ def parse_batch(
         process=deaths.mark(worker),
         options=terms.options,
         with_bodies=bodies is None,
+        page_s=process.settings.parse_timeout_s,
     )
     if loaded is None:
         return 0
@@ -71,7 +73,9 @@ def parse_batch(
         # Of what was not asked for there is nothing to read.
         if loaded.requests[0].suspect and loaded.fetched.refs[0].requested:
             turn.be_alone()
-            frontier.isolate(lease, loaded.nonce)
+            page_s = process.settings.parse_timeout_s
+            if not frontier.isolate(lease, loaded.nonce, max(PARSE_NEVER_S, page_s + terms.options.lease_s)):
+                return 0
         work = _Parsing(
             process, crawl, terms, loaded, loaded.bodies if bodies is None else bodies, (worker, slot)
         )

@@ -3,8 +3,9 @@
 -- Returns {state before}; only a running or paused crawl is changed. A repeated call returns 'cancelled'.
 local state = call('HGET', CRAWL, 'state')
 if state == 'running' or state == 'paused' then
-  call('HSET', CRAWL, 'state', 'cancelled', 'ended_at', NOW, 'seeds_open', '0')
+  -- First, since it takes no memory: after it even a full Redis lets the rest through.
   call('HDEL', CRAWL, 'paused_by')
+  call('HSET', CRAWL, 'state', 'cancelled', 'ended_at', NOW, 'seeds_open', '0')
   call('PUBLISH', A.channel, NAME .. ' cancelled')
   wake()
 end

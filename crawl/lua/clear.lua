@@ -35,7 +35,10 @@ for _, key in ipairs(keys) do
     -- Nobody knows when the request ends; its mark at the host stays until it would have at the latest.
     local till = held[1] == 'fetching' and call('ZSCORE', OUT_ .. host, key)
     drop(key, held[2], held[3], host, held[5])
-    if till then call('ZADD', OUT_ .. host, till, key) end
+    if till then
+      call('ZADD', OUT_ .. host, till, key)
+      call('PEXPIRE', OUT_ .. host, HOST_TTL)
+    end
     call('UNLINK', BODIES_ .. string.sub(key, #LEASE_ + 1))
     free_host(host, NOW)
   end

@@ -1,5 +1,6 @@
 -- Look after overdue leases: re-send what was only sent or fetched, take back what was being fetched.
--- A: lease_ms, max_losses, limit, denial (body of a `deny`), buried (only those whose process is known to have ended)
+-- A: lease_ms, max_losses, limit, denial (body of a `deny`), buried (only those whose process is known to have ended),
+--    blameless (leases ran out while Redis was away: nobody need have died)
 -- Returns {fetch, parse, reclaimed}: batches to send again as {lease, kind, count, first URL}, and URLs taken back.
 -- What was only sent and has lost its place at the host goes back to waiting instead, uncharged.
 -- A repeated call finds nothing overdue until a lease's time has passed once more.
@@ -75,6 +76,8 @@ local function take_back(key, lease)
 end
 
 for _, key in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', A.buried and BURIED or NOW, 'LIMIT', 0, A.limit)) do
+  -- A write that takes no memory: after it even a full Redis lets the rest through, and a parse that is sent again frees some.
+  call('PERSIST', key)
   local held = call('HGETALL', key)
   local lease = {}
   for i = 1, #held, 2 do lease[held[i]] = held[i + 1] end
@@ -86,7 +89,7 @@ for _, key in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', A.buried and BURIED o
     local batch = {id, lease.kind, tonumber(lease.n), first}
     local tries = tonumber(lease.parse_tries or 0)
     lease.tries = tries
-    lease.begun = (lease.state == 'fetching' or tries > 0) and not lease.blameless
+    lease.begun = (lease.state == 'fetching' or tries > 0) and not lease.blameless and not A.blameless
     -- A suspect's parse is not tried twice: it would be two deaths for one charge.
     local parses = lease.n == '1' and string.match(lease.entries, '^%d+ %d+ [2-9]') and 1 or 2
     local robots_key = lease.kind == 'robots' and ROBOTS_ .. lease.origin

@@ -6,7 +6,9 @@ import pytest
 import redis
 import standin
 
-from crawl import keys
+from crawl import keys, lifecycle, names
+from crawl.batches import Renewal
+from crawl.frontier import renew
 
 KB = 1024
 BODY = b"x" * 10 * KB
@@ -212,3 +214,19 @@ def test_bodies_that_a_full_redis_refused_are_fetched_again_uncharged(full):
     assert held == b"fetched"
     assert (parse, reclaimed) == ([], 1)
     assert b"losses" not in frontier.client.hkeys(keys.counts(frontier.crawl))
+
+
+def test_a_full_redis_still_takes_what_makes_room_or_keeps_a_lease(full):
+    """Renewals, what is sent again, the end of a crawl and its removal; who cancels does it to make room."""
+    frontier, options, batches, started = full
+    client, name = frontier.client, frontier.crawl
+    renewal = Renewal(name, batches[1].lease, started.host, started.nonce, options.lease_s)
+
+    assert renew(client, [renewal]) == [names.RUNNING]
+    client.config_set("maxmemory", 0)
+    client.zadd(keys.leases(name), {keys.lease(name, batches[0].lease): 1}, xx=True)
+    client.config_set("maxmemory", 1)
+    assert frontier.reap(options)[1] == [batches[0]]
+    lifecycle.cancel(client, name)
+    lifecycle.delete(client, name)
+    assert not list(client.scan_iter(f"{keys.crawl(name)}*"))

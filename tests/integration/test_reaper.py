@@ -158,6 +158,19 @@ def test_a_url_that_was_there_at_two_deaths_is_a_suspect_uncharged(frontier, hos
     assert (status.losses, status.waiting, status.leased, status.suspects) == (0, 1, 0, 1)
 
 
+def test_what_ran_out_while_redis_was_away_is_held_against_nobody(frontier, host, options):
+    """Its worker may well live: it had nobody to hand its pages to. An isolated suspect is not charged either."""
+    batch = _suspect(frontier, host, options)
+    started = standin.start(frontier, batch, options)
+    frontier.isolate(batch.lease, started.nonce)
+    standin.overdue(frontier)
+    (before,) = [request.deaths for request in started.requests]
+
+    assert frontier.reap(options, blameless=True)[2] == 1
+    assert [(one.losses, one.deaths) for one in _suspects(frontier)] == [(0, before)]
+    assert results.status(frontier.client, frontier.crawl).losses == 0
+
+
 def test_a_suspect_whose_process_did_something_else_too_is_not_charged(frontier, host, options):
     """It had not been isolated: it may be innocent, so it stays a suspect and nothing more."""
     again = _die(frontier, _suspect(frontier, host, options), options)
