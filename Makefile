@@ -1,13 +1,14 @@
 # One line per verb; `make` alone lists them. Works with GNU make 3.81 and any POSIX shell.
 #
 # TEST_JOBS=N how many processes run tests (default 2)
+# FAULTS='...' options of the chaos verbs, such as --pools gevent or --faults 'redis killed;redis slow'
 # REPORT=DIR  where bench and bench-grid write (default: a new folder of reports/); an interrupted one goes on there
 # PYTHON=/path/to/python  which interpreter makes .venv (default: the newest of those below that runs and fits)
 
 SHELL = /bin/sh
 BIN = .venv/bin
 # What takes longest first: the stacks' lane (tests/conftest.py) lasts to the end.
-TESTS = $(wildcard tests/integration tests/conformance tests/unit tests/test_docs.py)
+TESTS = $(wildcard tests/integration tests/conformance tests/chaos tests/unit tests/test_docs.py)
 # Two: one process runs the tests that start whole stacks, one the others beside it. More would break time limits.
 TEST_JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadscope --no-loadscope-reorder
@@ -18,11 +19,13 @@ PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input instal
 LOCKED = $(PIP) --require-hashes --only-binary :all:
 UV = uv==0.13.9
 REPORT ?= reports/$(shell date +%Y%m%d-%H%M%S)
+CHAOS = PYTHONPATH=tests $(BIN)/python -m chaos
 RESOLVE = .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
 COMPILE = $(RESOLVE) pyproject.toml
 
-.PHONY: help demo test check format equal bench bench-grid bench-proof ladder bench-peers up up-split down base-images base-images-clean \
+.PHONY: help demo test check format equal chaos chaos-ci chaos-long bench bench-grid bench-proof guarantees ladder bench-peers up up-split down \
+	base-images base-images-clean \
 	flower-password lock clean
 
 help:           ## list the verbs
@@ -48,6 +51,15 @@ format: .venv/.stamp ## format the code and mend what ruff can mend
 equal: .venv/.stamp  ## the demo crawl in every pool, batch size and pipeline: one digest
 	@$(BIN)/python tests/equal.py
 
+chaos: .venv/.stamp  ## every fault in every pool, one row each: hours
+	@$(CHAOS) $(FAULTS)
+
+chaos-ci: .venv/.stamp ## a killed worker in every pool, each other fault in one: minutes
+	@$(CHAOS) --ci --jobs 2 $(FAULTS)
+
+chaos-long: .venv/.stamp ## twenty kills at random moments in every pool
+	@$(CHAOS) --long $(FAULTS)
+
 bench: .venv/.stamp  ## which pool, and why: four workloads in under five minutes, with a report
 	@$(BIN)/poolcrawl bench --report "$(REPORT)"
 
@@ -56,6 +68,9 @@ bench-grid: .venv/.stamp ## the full grid of pools, slots, processes and splits,
 
 bench-proof: .venv/.stamp ## is the advice right where nobody tuned it? six drawn workloads, about an hour
 	@$(BIN)/poolcrawl bench --prove 1 --repeat 3 --report "$(REPORT)"
+
+guarantees: .venv/.stamp ## what every pool keeps (deadlines, caps, cancel, drain, kill ...) as one matrix, in about six minutes
+	@$(BIN)/poolcrawl guarantees
 
 ladder: .venv/.stamp ## every way of the concurrency tutorial on the same ten pages
 	@$(BIN)/poolcrawl bench --ladder

@@ -1,41 +1,75 @@
-"""The audit: does every admitted URL have exactly one record, and what do the records come to?"""
+"""The audit: does every admitted URL have exactly one record, and what do the records come to?
+
+Of a URL that was tried again the newest record counts, and it has one entry of the results stream for each generation.
+
+A trimmed record counts by its tombstone. Its share of the digest is in the file that it was trimmed into: with that
+file each record is held against its tombstone, and the digest is that of all, as if none had been trimmed.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from crawl import names, records, results
+from crawl import keys, names, records, results, tombstones, urls
 from crawl.frontier import Frontier
+from crawl.inventory import SLICE, Inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import redis
 
 #: Looks at a running crawl: a URL may move between two places while one look goes from the one to the other.
 LOOKS = 10
+#: Faults of one kind that are named; further ones are counted.
+NAMED = 20
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One URL with which something is wrong: `missing`, `duplicate`, `stray`, or `absent` from the file given.
+
+    `url` is None where nothing that is kept names it.
+    """
+
+    kind: str
+    url: str | None
+    fingerprint: str
+    what: str
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """What an audit found. `pending` URLs have no record yet because the crawl has not ended."""
+    """What an audit found. `pending` URLs have no record yet, or wait for a newer one.
+
+    `cancelled` ones have none because the crawl was cancelled before they were done. `strays` have a record and were
+    never admitted. `retried` URLs were tried again, in `generations` of `retry`. `faults` names the first of each kind.
+    `trimmed` of the `records` are in a file only; the file given lacks `absent` of these, or has them otherwise.
+    """
 
     crawl: str
     records: int
     missing: int
     duplicate: int
     capped: int
-    digest: str
+    #: None where records were trimmed and no file is given that holds them all.
+    digest: str | None
     pending: int = 0
     state: str = ""
+    cancelled: int = 0
+    strays: int = 0
+    generations: int = 0
+    retried: int = 0
+    faults: list[Fault] = []
+    trimmed: int = 0
+    absent: int = 0
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is missing or double."""
-        return not self.missing and not self.duplicate
+        """Whether nothing is missing, double, absent, or there without having been admitted."""
+        return not (self.missing or self.duplicate or self.strays or self.absent)
 
 
 class Told(msgspec.Struct):
@@ -50,6 +84,22 @@ class Told(msgspec.Struct):
     redirect_to: str | None = None
 
 
+class _Placed(msgspec.Struct):
+    """What is read of a record to compare it with what was admitted."""
+
+    url: str
+    generation: int = 0
+
+
+class _Leads(msgspec.Struct):
+    """What is read of a record to name a URL that has none."""
+
+    url: str
+    links: list[str] = []
+    redirect_to: str | None = None
+    parent: str | None = None
+
+
 def digest(lines: Iterable[bytes]) -> str:
     """Return the digest of records as they are stored."""
     decoder = msgspec.json.Decoder(Told)
@@ -58,38 +108,277 @@ def digest(lines: Iterable[bytes]) -> str:
 
 def digest_of(records: Iterable[Told]) -> str:
     """Return the SHA-256 over the sorted records' url, outcome, reason, status, sha256, links and redirect_to."""
+    return _digest_of_rows(row_of(row) for row in sorted(records, key=lambda row: row.url))
+
+
+def _digest_of_rows(rows: Iterable[bytes]) -> str:
     whole = hashlib.sha256()
-    for row in sorted(records, key=lambda row: row.url):
-        fields = (row.url, row.outcome, row.reason, row.status, row.sha256, row.links, row.redirect_to)
-        whole.update(msgspec.json.encode(fields))
+    for row in rows:
+        whole.update(row)
         whole.update(b"\n")
     return whole.hexdigest()
 
 
-def audit(client: redis.Redis, crawl: str) -> Audit:
-    """Compare what was admitted with what has a record. Raises UnknownCrawlError."""
-    status = results.status(client, crawl)
-    stored = Frontier(client, crawl).options()
-    buckets = stored[0].seen_buckets if stored else records.CrawlOptions().seen_buckets
-    # In this order a URL that moves meanwhile is still met: it is admitted, then pending, then it has a record.
-    admitted = set(results.seen_fingerprints(client, crawl, buckets))
-    pending, counted, missing = set[str](), Counter[str](), admitted
+def row_of(row: Told) -> bytes:
+    """Return what one record contributes to the digest."""
+    fields = (row.url, row.outcome, row.reason, row.status, row.sha256, row.links, row.redirect_to)
+    return msgspec.json.encode(fields)
+
+
+def audit(client: redis.Redis, crawl: str, file: BinaryIO | None = None) -> Audit:
+    """Compare what was admitted with what has a record. Raises UnknownCrawlError.
+
+    `file` holds the lines into which records were trimmed.
+    """
     for _ in range(LOOKS):
-        pending = set(results.unfinished_fingerprints(client, crawl))
-        counted = Counter(fingerprint for _, fingerprint in results.entries(client, crawl))
-        pending -= set(counted)
-        missing = missing - set(counted) - pending
-        if not missing or status.state != names.RUNNING:
+        trimmed = tombstones.count(client, crawl)
+        with Inventory() as inventory:
+            found = _Auditing(client, crawl, inventory, file).run()
+        # Else somebody trims meanwhile: records were on their way from one place to the other.
+        if tombstones.count(client, crawl) == trimmed:
             break
-    lines = [line for _, line in results.lines(client, crawl)]
-    return Audit(
-        crawl=crawl,
-        records=len(lines),
-        missing=len(missing) + max(0, len(counted) - len(lines)),
-        duplicate=sum(count - 1 for count in counted.values()),
-        # What a budget or a trap kept out depends on the order of discovery, as what the page limit kept out.
-        capped=sum(status.refused.get(word, 0) for word in ("capped", "budget", "trap")),
-        digest=digest(lines),
-        pending=len(pending),
-        state=status.state,
-    )
+    return found
+
+
+class _Auditing:
+    """One audit: what it reads, in an order in which a URL that moves meanwhile is still met."""
+
+    def __init__(self, client: redis.Redis, crawl: str, inventory: Inventory, file: BinaryIO | None) -> None:
+        self._client = client
+        self._crawl = crawl
+        self._inventory = inventory
+        self._file = file
+        self._status = results.status(client, crawl)
+        stored = Frontier(client, crawl).options()
+        self._options = stored[0] if stored else records.CrawlOptions()
+        self._last = "-"
+        self._counts: dict[str, int] = {}
+        self._faults: list[Fault] = []
+        self._cancelled = 0
+
+    def run(self) -> Audit:
+        """Read everything, compare, and look once more at what seems wrong."""
+        inventory, status = self._inventory, self._status
+        inventory.admit(results.seen_fingerprints(self._client, self._crawl, self._options.seen_buckets))
+        buckets = self._options.seen_buckets
+        inventory.bury(
+            (one, stone.generation, stone.row)
+            for one, stone in tombstones.of_crawl(self._client, self._crawl, buckets)
+        )
+        if self._file is not None:
+            inventory.keep(self._read_file(self._file))
+        # A URL is admitted, then it is pending, then it has a record; one to be tried again is marked, then pending.
+        for _ in range(LOOKS):
+            inventory.look(self._marked(), results.unfinished_fingerprints(self._client, self._crawl))
+            self._read_stream()
+            unmet = inventory.forget_met() + sum(1 for _ in self._astray())
+            if not unmet or status.state != names.RUNNING:
+                break
+        inventory.record(self._read_records())
+        self._read_stream()
+        self._compare()
+        return Audit(
+            crawl=self._crawl,
+            records=inventory.records(),
+            missing=self._counts.get("missing", 0),
+            duplicate=self._counts.get("duplicate", 0),
+            # What a budget or a trap kept out depends on the order of discovery, as what the page limit kept out.
+            capped=sum(status.refused.get(word, 0) for word in ("capped", "budget", "trap")),
+            digest=None if self._is_partial() else _digest_of_rows(self._in_order()),
+            pending=inventory.waiting(),
+            state=status.state,
+            cancelled=self._cancelled,
+            strays=self._counts.get("stray", 0),
+            generations=status.generation,
+            retried=inventory.tried_again(),
+            faults=self._named(),
+            trimmed=inventory.buried(),
+            absent=self._counts.get("absent", 0),
+        )
+
+    def _marked(self) -> Iterator[str]:
+        for fingerprint, _ in self._client.hscan_iter(keys.retried(self._crawl), count=SLICE):
+            yield fingerprint.decode()
+
+    def _read_stream(self) -> None:
+        """Read what has been added to the results stream since the last look."""
+
+        def read() -> Iterator[tuple[str, int]]:
+            for entry in results.listed(self._client, self._crawl, self._last):
+                self._last = entry.identifier
+                yield entry.fingerprint, entry.generation
+
+        self._inventory.list_(read())
+
+    def _read_records(self) -> Iterator[tuple[str, int, bool, str]]:
+        decoder = msgspec.json.Decoder(_Placed)
+        for key, line in self._client.hscan_iter(keys.records(self._crawl), count=SLICE):
+            found, fingerprint = decoder.decode(line), key.decode()
+            yield fingerprint, found.generation, str(urls.fingerprint(found.url)) == fingerprint, found.url
+
+    def _read_file(self, file: BinaryIO) -> Iterator[tuple[str, bytes, bytes, str]]:
+        """Yield of each line its fingerprint, its row of the digest as a tombstone has it and whole, and its URL."""
+        decoder = msgspec.json.Decoder(Told)
+        file.seek(0)
+        for line in file:
+            try:
+                told = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            row = row_of(told)
+            yield str(urls.fingerprint(told.url)), tombstones.row_hash(row), row, told.url
+
+    def _is_partial(self) -> bool:
+        """Whether there are records of which only a tombstone is at hand."""
+        return self._inventory.buried() > 0 and (self._file is None or self._counts.get("absent", 0) > 0)
+
+    def _in_order(self) -> Iterator[bytes]:
+        """Yield the records' rows of the digest, sorted by URL."""
+        decoder = msgspec.json.Decoder(Told)
+        for part in self._inventory.by_url():
+            there = [one for one, row in part if row is None]
+            lines = iter(self._ask(keys.records(self._crawl), there) if there else ())
+            for _, row in part:
+                line = row if row is not None else next(lines)
+                if line is not None:
+                    yield line if row is not None else row_of(decoder.decode(line))
+
+    def _compare(self) -> None:
+        """Count and keep what is wrong; what may have moved while it was read is looked at once more."""
+        found = self._inventory
+        for fingerprint in self._neither_met_nor_cancelled():
+            kept = found.url_of(fingerprint) is not None
+            what = (
+                "the results stream does not list its record" if kept else "it was admitted and has no record"
+            )
+            self._fault("missing", fingerprint, what)
+        for fingerprint in self._astray():
+            self._fault("missing", fingerprint, "it was to be tried again and waits nowhere")
+        for fingerprint in _still(found.without_record(), self._have_no_record):
+            self._fault("missing", fingerprint, "the results stream lists it, and its record is gone")
+        for fingerprint in _still(found.unlisted(), self._same_generation):
+            self._fault("missing", fingerprint, "the results stream does not list its newest record")
+        for fingerprint, times in found.twice():
+            self._fault("duplicate", fingerprint, f"the results stream lists it {times + 1} times", times)
+        for fingerprint, times in found.listed_though_buried():
+            what = "its record was trimmed, and the results stream still lists it"
+            self._fault("duplicate", fingerprint, what, times)
+        for fingerprint in _still(found.beyond(), self._same_generation):
+            self._fault("duplicate", fingerprint, "the results stream lists it once more than it was tried")
+        for fingerprint in _still(found.strangers(), self._not_admitted):
+            self._fault("stray", fingerprint, "it has a record and was never admitted")
+        for fingerprint in found.misplaced():
+            self._fault("stray", fingerprint, "its record is kept under the fingerprint of another URL")
+        for fingerprint in found.absent() if self._file is not None else ():
+            self._fault(
+                "absent", fingerprint, "its record was trimmed, and the file does not hold it as it was"
+            )
+
+    def _neither_met_nor_cancelled(self) -> Iterator[int]:
+        """Yield what has no record; which URLs a cancel took away nobody knows, only how many."""
+        status = results.status(self._client, self._crawl)
+        taken = max(0, status.cancelled - status.retrying)
+        unmet = self._inventory.unmet()
+        if not taken:
+            return unmet
+        self._cancelled = sum(1 for _ in itertools.islice(unmet, taken))
+        return unmet
+
+    def _fault(self, kind: str, fingerprint: int, what: str, times: int = 1) -> None:
+        self._counts[kind] = self._counts.get(kind, 0) + times
+        if sum(fault.kind == kind for fault in self._faults) < NAMED:
+            self._faults.append(Fault(kind, self._inventory.url_of(fingerprint), str(fingerprint), what))
+
+    def _astray(self) -> Iterator[int]:
+        """Yield what is still marked to be tried again, and was never met where URLs wait."""
+        if self._status.state not in (names.RUNNING, names.PAUSED, names.FINISHED):
+            # Whoever ended the crawl took away what waited; the older record is the last one.
+            return iter(())
+        return _still(self._inventory.astray(), self._marked_still)
+
+    def _marked_still(self, part: list[int]) -> list[bool]:
+        return [mark is not None for mark in self._ask(keys.retried(self._crawl), part)]
+
+    def _have_no_record(self, part: list[int]) -> list[bool]:
+        return [line is None for line in self._ask(keys.records(self._crawl), part)]
+
+    def _same_generation(self, part: list[int]) -> list[bool]:
+        """Whether what the results stream lists last is not what the record is."""
+        self._read_stream()
+        decoder = msgspec.json.Decoder(_Placed)
+        generations = [
+            None if line is None else decoder.decode(line).generation
+            for line in self._ask(keys.records(self._crawl), part)
+        ]
+        return [
+            generation is not None and self._inventory.newest(one) != generation
+            for one, generation in zip(part, generations, strict=True)
+        ]
+
+    def _not_admitted(self, part: list[int]) -> list[bool]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for one in part:
+                pipe.sismember(keys.seen(self._crawl, one % self._options.seen_buckets), str(one))
+            return [not found for found in pipe.execute()]
+
+    def _ask(self, key: str, part: list[int]) -> list[bytes | None]:
+        found: list[bytes | None] = self._client.hmget(key, [str(one) for one in part])
+        return found
+
+    def _named(self) -> list[Fault]:
+        """Return the faults that are named, with the URL where anything that is kept tells it."""
+        unknown = {int(fault.fingerprint) for fault in self._faults if fault.url is None}
+        known = _names(self._client, self._crawl, self._options.seeds, unknown) if unknown else {}
+        return [
+            fault
+            if fault.url is not None
+            else msgspec.structs.replace(fault, url=known.get(int(fault.fingerprint)))
+            for fault in self._faults
+        ]
+
+
+def _still(found: Iterator[int], wrong: Callable[[list[int]], list[bool]]) -> Iterator[int]:
+    """Yield of what was found what is still wrong when it is looked at once more."""
+    # Read to its end before: looking may change what it is read from.
+    for part in list(_parts(found)):
+        for fingerprint, is_wrong in zip(part, wrong(part), strict=True):
+            if is_wrong:
+                yield fingerprint
+
+
+def _parts(found: Iterator[int]) -> Iterator[list[int]]:
+    part: list[int] = []
+    for one in found:
+        part.append(one)
+        if len(part) == SLICE:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _names(client: redis.Redis, crawl: str, seeds: Iterable[str], unknown: set[int]) -> dict[int, str]:
+    """Return the URLs of fingerprints that have no record: of seeds, of requests, of what records lead to."""
+    known: dict[int, str] = {}
+    for url in _mentioned(client, crawl, seeds):
+        fingerprint = urls.fingerprint(url)
+        if fingerprint in unknown:
+            known[fingerprint] = url
+            if len(known) == len(unknown):
+                break
+    return known
+
+
+def _mentioned(client: redis.Redis, crawl: str, seeds: Iterable[str]) -> Iterator[str]:
+    yield from seeds
+    start = "-"
+    while rows := client.xrange(keys.attempts(crawl), min=start, count=SLICE):
+        for _, fields in rows:
+            asked: list[list[Any]] = msgspec.json.decode(fields[b"a"])
+            yield from (request[0] for request in asked)
+        start = f"({rows[-1][0].decode()}"
+    decoder = msgspec.json.Decoder(_Leads)
+    for _, line in results.lines(client, crawl):
+        record = decoder.decode(line)
+        yield from record.links
+        yield from (url for url in (record.redirect_to, record.parent) if url is not None)

@@ -75,6 +75,29 @@ class Loaded(msgspec.Struct, frozen=True):
     bodies: Mapping[int, bytes]
 
 
+class Look(msgspec.Struct, frozen=True):
+    """Second looks that are due before the crawl may end; see `producer/again.py`.
+
+    `until` is set when the scope, of `count` entries, was widened after links had been refused: the records up to that
+    stream entry were judged by the first `known` entries at least. `heirs` says that seeds redirect to pages that were
+    known before, `levels` that pages may lie nearer than they were found; `after` is the stream entry after which
+    records came once the levels had been served. `last` is the newest stream entry.
+    """
+
+    count: int
+    known: int
+    until: str | None
+    heirs: bool
+    levels: bool
+    after: str | None
+    last: str
+
+    @property
+    def due(self) -> bool:
+        """Whether there is anything to look at."""
+        return self.until is not None or self.heirs or self.levels
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """A 429 or 503: its status, when its request began, and the pause that it asks for (0: it names none)."""
 
@@ -104,6 +127,17 @@ class Result(msgspec.Struct, frozen=True):
 
     url: str
     depth: int
+    outcome: str
+    reason: str | None
+    record: bytes
+    #: Of a URL that was admitted again after a record; 0 for its first one.
+    generation: int = 0
+
+
+class Again(msgspec.Struct, frozen=True):
+    """A URL to be admitted again: its new request, and the record that it has, as it is stored."""
+
+    request: records.FetchRequest
     outcome: str
     reason: str | None
     record: bytes

@@ -45,6 +45,8 @@ def make_app(redis_url: str, *, slots: int = 1, events: bool = False) -> Celery:
         broker_pool_limit=max(10, min(slots, 100)),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis that refuses a command (its memory is full) ends a worker otherwise, as no lost connection does.
+        broker_channel_error_retry=True,
         result_backend=None,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 import redis
+from redis._parsers.base import BaseParser
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from crawl.errors import UnavailableError
+from crawl.errors import StoppedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
 #: Seconds to connect; a server that needs longer is treated as away.
@@ -20,6 +22,24 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 15.0
 #: Silent repetitions after a lost connection. Every verb says what a repeated call returns.
 RETRIES = 3
+#: What only a file or a pipe can fail with, never a socket that connects.
+_OF_FILES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EPIPE})
+
+
+class DiskFullError(redis.BusyLoadingError):
+    """A server that is there and takes no writes, because it cannot keep them: its disk is full, as a rule.
+
+    To redis-py that is a mistake in a command, and it ends whoever made one: a producer, and a Celery worker that only
+    waits for work. It passes like any outage once there is room, so it is one, to every client of this process and to
+    Celery's.
+    """
+
+    def __str__(self) -> str:
+        return f"it cannot write to its disk, free space there: {super().__str__()}"
+
+
+# There is no public way to tell redis-py, or Celery's transport on it, what a code means.
+BaseParser.EXCEPTION_CLASSES["MISCONF"] = DiskFullError
 
 
 def connect(url: str, connections: int = 20, patience_s: float | None = None) -> redis.Redis:
@@ -75,8 +95,40 @@ def check(client: redis.Redis, url: str) -> None:
         client.ping()
 
 
+#: What to do about a Redis that is full.
+MEMORY_REMEDY = (
+    "raise maxmemory (or CRAWL_MAX_REDIS_MB), or make room with `poolcrawl export CRAWL --output FILE --trim`"
+)
+#: The one `maxmemory-policy` under which Redis refuses a write instead of throwing away what it was given.
+KEEPING_POLICY = "noeviction"
+
+
+def dropping_policy(memory: Mapping[str, Any]) -> str | None:
+    """Return the eviction policy by which a server (its INFO memory) would drop work, or None.
+
+    Any policy but `noeviction` does as soon as `maxmemory` is set. `volatile-*` spares queues and records, but not
+    what has a time to live: fetched bodies, and the marks by which hosts are left alone and a crawl has one pump.
+    """
+    policy = str(memory.get("maxmemory_policy") or KEEPING_POLICY)
+    return None if policy == KEEPING_POLICY or not int(memory.get("maxmemory") or 0) else policy
+
+
+def refuse_eviction(client: redis.Redis, url: str) -> None:
+    """Raise UsageError, with the setting to change, when the server would drop work to make room.
+
+    Asks INFO, never CONFIG, which managed servers forbid.
+    """
+    policy = dropping_policy(client.info("memory"))
+    if policy is not None:
+        message = (
+            f"Redis at {place(url)} has maxmemory-policy {policy}, which drops queued work when memory is short; "
+            f"set `maxmemory-policy {KEEPING_POLICY}` (CONFIG SET, its configuration file, or the provider's settings)"
+        )
+        raise UsageError(message)
+
+
 def explained(url: str) -> AbstractContextManager[None]:
-    """Turn redis-py's errors of connecting into UnavailableError while the block runs."""
+    """Turn redis-py's errors of connecting into UnavailableError, and a full Redis into StoppedError, in the block."""
     from contextlib import contextmanager
 
     @contextmanager
@@ -89,6 +141,9 @@ def explained(url: str) -> AbstractContextManager[None]:
                 "correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
             )
             raise UnavailableError(message) from None
+        except redis.exceptions.OutOfMemoryError:
+            message = f"paused: memory. Redis at {place(url)} is full and takes nothing more; {MEMORY_REMEDY}"
+            raise StoppedError(message) from None
         except redis.ResponseError as error:
             if "WRONGPASS" in str(error) or "NOAUTH" in str(error):
                 message = (
@@ -97,6 +152,9 @@ def explained(url: str) -> AbstractContextManager[None]:
                 raise UnavailableError(message) from None
             raise
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_FILES:
+                # What was read from Redis could not be written to where a person wants it.
+                raise
             message = f"cannot reach Redis at {place(url)} ({error}); start it, or correct CRAWL_REDIS_URL"
             raise UnavailableError(message) from None
 

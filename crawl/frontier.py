@@ -7,6 +7,7 @@ header says what it then returns.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import redis
 
-from crawl import keys, names, records, scripts, traps, urls
-from crawl.batches import Batch, Leased, Loaded, Started, denial
-from crawl.errors import UsageError
+from crawl import keys, names, records, scripts, sitemaps, tombstones, traps, urls
+from crawl.batches import Batch, Leased, Loaded, Look, Started, denial
+from crawl.errors import StoppedError, UsageError
 from crawl.links import level_of
+from crawl.scope import scope_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from crawl.batches import Refusal, Renewal, Report, Result, RobotsAnswer
+    from crawl.batches import Again, Refusal, Renewal, Report, Result, RobotsAnswer
     from crawl.links import Links
     from crawl.records import CrawlOptions, FetchRequest
 
@@ -40,8 +42,24 @@ HOLD_FIRST_S = 1.0
 ATTEMPTS_KEPT = 200_000
 #: Entries of the scope read per call; the lot may be a hundred thousand.
 SCOPE_SEEDS_PER_CALL = 10_000
+#: URLs marked as maybe nearer than they were found, at most; only redirects and sitemaps mark.
+NEARER_KEPT = 100_000
+#: Hosts that forget a crawl, and queues or leases of a cancelled one that are taken away, per call.
+HOSTS_PER_CALL = 200
+CLEARED_PER_CALL = 200
+#: URLs admitted again per call.
+RETRIED_PER_CALL = 500
+#: Bytes of body one page is taken to bring before any has come.
+FIRST_PAGE_BYTES = 64 * 1024
+#: The same for what a page takes beside its body: its record, and the links that are new.
+FIRST_EXTRA_BYTES = 16 * 1024
 #: Seconds one parse may take before its lease ends whatever happens.
 PARSE_NEVER_S = 300.0
+
+_COUNT = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then "
+    "return redis.call('HINCRBY', KEYS[2], 'sitemaps listed', ARGV[1]) end"
+)
 
 #: Arguments of a verb; JSON inside goes as text, since Redis' MessagePack knows no binary type.
 _pack = msgspec.msgpack.Encoder().encode
@@ -93,9 +111,10 @@ class Frontier:
     def _run(self, verb: str, **arguments: Any) -> Any:
         return scripts.run(self.client, verb, self._keys, [*self._prefixes, _pack(arguments)])
 
-    def create(self, options: CrawlOptions) -> tuple[bool, CrawlOptions, str]:
+    def create(self, options: CrawlOptions, *, unnamed: bool = False) -> tuple[bool, CrawlOptions, str]:
         """Make the crawl unless it exists; return whether it was made, the stored options and its state.
 
+        `unnamed` notes that there will be seeds that the options do not name.
         Raises UsageError when another release made it with a layout this one does not know.
         """
         made, stored, state, schema = self._run(
@@ -105,6 +124,8 @@ class Frontier:
             schema=records.SCHEMA,
             index=keys.crawls(),
             per_host=options.max_pages_per_host,
+            unnamed=unnamed,
+            channel=keys.states(),
         )
         check_schema(self.crawl, schema)
         return bool(made), records.options_from_json(stored), state.decode()
@@ -125,18 +146,32 @@ class Frontier:
     def reopen(self, options: CrawlOptions | None, *, unnamed: bool = False) -> None:
         """Take further seeds: store the options that name them, if any do, and open the seed source.
 
-        `unnamed` notes that there are seeds (of a file or a stream) that no options name.
+        `unnamed` notes that there are seeds (of a file or a stream) that no options name. Raises StoppedError when the
+        crawl was cancelled.
         """
-        key = keys.crawl(self.crawl)
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"seeds_open": 1, "state": names.RUNNING})
-            if unnamed:
-                pipe.hset(key, "unnamed_seeds", 1)
-            if options is not None:
-                pipe.hset(key, "options", records.to_json(options))
-                pipe.hincrby(key, "rev", 1)
-            pipe.hdel(key, "ended_at")
-            pipe.execute()
+        if options is not None:
+            self._widen(options)
+        arguments: dict[str, Any] = {"unnamed": unnamed, "channel": keys.states()}
+        if options is not None:
+            arguments["options"] = records.to_json(options).decode()
+        self._admits(self._run("reopen", **arguments)[0])
+
+    def _admits(self, state: bytes) -> None:
+        """Raise StoppedError for the state of a crawl that admits nothing any more."""
+        if state.decode() in names.OVER:
+            message = f"crawl '{self.crawl}' was {state.decode()}; choose another --name to crawl again"
+            raise StoppedError(message)
+
+    def _widen(self, options: CrawlOptions) -> None:
+        """Let seeds that the stored options do not name widen the scope as those of a file do: pages may be parsed."""
+        stored = self.options()
+        if stored is None:
+            return
+        older = {scope_entry(options.scope, seed) for seed in stored[0].seeds}
+        entries = dict.fromkeys(scope_entry(options.scope, seed) for seed in options.seeds)
+        new = [entry for entry in entries if entry is not None and entry not in older]
+        heirs = set(options.seeds) - set(stored[0].seeds)
+        self._run("add", scope_seeds=new, **self._heirs(heirs, options))
 
     def stored(self, pages: Sequence[str]) -> list[bytes | None]:
         """Return the records of these URLs as they are stored, None for each that has none; one call."""
@@ -158,8 +193,14 @@ class Frontier:
         lease: str | None = None,
         close_seeds: bool = False,
         scope_seeds: Iterable[str] = (),
+        late: CrawlOptions | None = None,
+        heirs: Iterable[str] = (),
     ) -> tuple[int, int]:
-        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out."""
+        """Admit URLs in slices, after what widens the scope; return how many were new and how many the cap kept out.
+
+        `late` are the options where seeds come while the crawl runs: links may have led to these `heirs` before.
+        Raises StoppedError when the crawl was cancelled.
+        """
         admitted = capped = 0
         calls = links.slices()
         for number, groups in enumerate(calls, start=1):
@@ -172,16 +213,37 @@ class Frontier:
                 arguments["host_pages"] = keys.host_pages(self.crawl)
             if number == 1 and scope_seeds:
                 arguments["scope_seeds"] = list(scope_seeds)
+            if number == 1 and late is not None:
+                arguments.update(self._heirs(heirs, late))
             if close_seeds and number == len(calls):
                 arguments["close_seeds"] = True
-            new, refused, _ = self._run("add", **arguments)
+            new, refused, status = self._run("add", **arguments)
+            self._admits(status)
             admitted += new
             capped += refused
         return admitted, capped
 
-    def lease(self, options: CrawlOptions, *, window: int, slots: int) -> Leased:
-        """Take batches whose host is due, so that at most `window` are in flight."""
+    def lease(
+        self,
+        options: CrawlOptions,
+        *,
+        window: int,
+        slots: int,
+        most_body_bytes: int | None = None,
+        room_bytes: int | None = None,
+    ) -> Leased:
+        """Take batches whose host is due, so that at most `window` are in flight.
+
+        With `most_body_bytes` also only so many URLs that the bodies between fetch and parse stay below it, and with
+        `room_bytes` that what comes of them fits, as far as can be foretold from the pages before.
+        """
         self._see(options)
+        bounds = {
+            "most_body_bytes": most_body_bytes,
+            "room_bytes": room_bytes,
+            "first_extra": FIRST_EXTRA_BYTES,
+        }
+        bounds = {name: value for name, value in bounds.items() if value is not None}
         state, batches, next_ms, now_ms, leased, ended = self._run(
             "lease",
             window=window,
@@ -199,6 +261,8 @@ class Frontier:
             adaptive=options.adaptive_delay,
             channel=keys.notices(),
             pump=keys.pump("*"),
+            first_page_bytes=FIRST_PAGE_BYTES,
+            **bounds,
         )
         return Leased(
             state=state.decode(),
@@ -209,7 +273,9 @@ class Frontier:
             ended=bool(ended),
         )
 
-    def start(self, lease: str, *, nonce: str, worker: str, options: CrawlOptions) -> Started | str:
+    def start(
+        self, lease: str, *, nonce: str, worker: str, options: CrawlOptions, process: str = ""
+    ) -> Started | str:
         """Make a sent batch this worker's own; return why when it is not to be had.
 
         That is `taken` (a second delivery), `busy` (its host was given to others while the message waited), or the
@@ -221,6 +287,7 @@ class Frontier:
             lease=lease,
             nonce=nonce,
             worker=worker,
+            process=process,
             lease_ms=int(options.lease_s * 1000),
             total_ms=int(options.total_timeout_s * 1000),
         )
@@ -273,6 +340,7 @@ class Frontier:
             "refs": records.to_json(batch).decode(),
             "count": len(batch.refs),
             "bodies": bool(bodies),
+            "body_bytes": sum(map(len, bodies.values())) if store else 0,
             "ended_at": report.ended_ms,
             "requests": report.requests,
             "answered": report.answered,
@@ -318,14 +386,28 @@ class Frontier:
             "channel": keys.notices(),
         }
 
-    def load(self, lease: str, *, nonce: str, options: CrawlOptions, with_bodies: bool) -> Loaded | None:
-        """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired."""
+    def load(
+        self,
+        lease: str,
+        *,
+        nonce: str,
+        options: CrawlOptions,
+        with_bodies: bool,
+        process: str = "",
+        page_s: float = 0.0,
+    ) -> Loaded | None:
+        """Begin to parse a fetched batch; None when it was closed or reclaimed, or its bodies have expired.
+
+        `page_s` is how long one page may take, in seconds, where that is more than `PARSE_NEVER_S` for all of them.
+        """
         self._see(options)
         arguments = {
             "lease": lease,
             "nonce": nonce,
+            "process": process,
             "lease_ms": int(options.lease_s * 1000),
             "never_ms": int(PARSE_NEVER_S * 1000),
+            "page_ms": int(page_s * 1000),
             "with_bodies": with_bodies,
         }
         bodies: dict[bytes, bytes] = {}
@@ -371,9 +453,113 @@ class Frontier:
             found += [row.decode() for row in rows]
         return found
 
+    def look_due(self) -> Look:
+        """Return what of the crawl is to be looked at again before it may end."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hmget(
+                keys.crawl(self.crawl), "look_from", "look_to", "look_heirs", "look_levels", "look_after"
+            )
+            pipe.zcard(keys.scope_seeds(self.crawl))
+            pipe.xrevrange(keys.results(self.crawl), count=1)
+            (first, until, heirs, levels, after), count, rows = pipe.execute()
+        return Look(
+            count=count,
+            known=int(first or 0),
+            until=until.decode() if until else None,
+            heirs=heirs is not None,
+            levels=levels is not None,
+            after=after.decode() if after else None,
+            last=rows[0][0].decode() if rows else "0-0",
+        )
+
+    def look_at_levels(self, look: Look) -> None:
+        """Note that pages which come from now on may find others that lie nearer than they were found."""
+        self._run("levelled", note=look.last)
+
+    def admit_late(
+        self, links: Links, options: CrawlOptions, *, scope_seeds: Iterable[str] = (), mark: bool = True
+    ) -> tuple[int, int]:
+        """Admit what a second look found; return how many were new, and how many a cap or a budget kept out.
+
+        With `mark`, and a finite depth, note what was seen before and maybe further away.
+        """
+        admitted = kept_out = 0
+        limits = self._limits(options)
+        entries = list(scope_seeds)
+        for groups in links.slices() if len(links) or entries else ():
+            arguments: dict[str, Any] = {"groups": groups}
+            if limits:
+                arguments["limits"] = limits
+            if options.max_pages is not None:
+                arguments["max_pages"] = options.max_pages
+            if entries:
+                arguments["scope_seeds"] = entries
+            if mark and options.depth is not None:
+                arguments["nearer"] = (keys.nearer(self.crawl), NEARER_KEPT, True)
+            new, more, _ = self._run("add", **arguments)
+            admitted, kept_out = admitted + new, kept_out + more
+        return admitted, kept_out
+
+    def looked(self, look: Look, refused: int | None) -> bool:
+        """End a look for the scope's sake that found so many links outside; False when it has to be done again.
+
+        None leaves the count of refused links as it is.
+        """
+        return bool(self._run("looked", to=look.until, known=look.count, refused=refused)[0])
+
+    def _heirs(self, pages: Iterable[str], options: CrawlOptions) -> dict[str, Any]:
+        fingerprints = [urls.fingerprint(page) for page in pages]
+        return {
+            "heirs": [(one % options.seen_buckets, str(one)) for one in fingerprints],
+            "heirs_key": keys.heirs(self.crawl),
+        }
+
+    def heirs(self) -> list[str]:
+        """Return fingerprints of what counts as a seed and was known before."""
+        return [member.decode() for member in self.client.sscan_iter(keys.heirs(self.crawl), count=1000)]
+
+    def inherited(self, heirs: Sequence[str]) -> None:
+        """Forget heirs that were looked at; the look is over unless others have come."""
+        for first in range(0, len(heirs), 1000):
+            self._run("looked", heirs=list(heirs[first : first + 1000]), key=keys.heirs(self.crawl))
+
+    def nearer(self) -> Iterator[tuple[str, int]]:
+        """Yield the fingerprints of URLs that may lie nearer than they were found, and at which depth."""
+        for member, depth in self.client.zscan_iter(keys.nearer(self.crawl), count=1000):
+            yield member.decode(), int(depth)
+
+    def depths(self, fingerprints: Sequence[str]) -> list[int]:
+        """Return at which depths pages were found, -1 for those without a record; a thousand at most."""
+        found: list[int] = self._run("depths", fingerprints=list(fingerprints))
+        return found
+
+    def levelled(
+        self,
+        found: Sequence[tuple[str, int, Mapping[str, int]]],
+        *,
+        marks: Sequence[tuple[str, int]] = (),
+        after: str | None = None,
+        end: bool = False,
+    ) -> None:
+        """Give records their true depth and correct the counts of refused links by so many, each once.
+
+        With `marks` those are taken away; at the `end` the look is over, unless others have come, or is to go on with
+        the records `after` a stream entry.
+        """
+        self._run(
+            "levelled",
+            found=list(found),
+            marks=list(marks),
+            key=keys.nearer(self.crawl),
+            after=after,
+            end=end,
+        )
+
     def listed_sitemaps(self, count: int) -> int:
         """Add to how many sitemaps the crawl's indexes have listed, and return that; a repeated parse counts twice."""
-        return int(self.client.hincrby(keys.counts(self.crawl), "sitemaps listed", count))
+        # A parse that ends late brings nothing of a deleted crawl back.
+        counted = self.client.eval(_COUNT, 2, keys.crawl(self.crawl), keys.counts(self.crawl), count)
+        return int(counted or 0)
 
     def _limits(self, options: CrawlOptions) -> dict[str, Any]:
         """Return what bounds the URLs of one host and one pattern (`_admit.lua`); nothing where nothing does."""
@@ -409,33 +595,64 @@ class Frontier:
         ]
         for groups in links.slices():
             arguments: dict[str, Any] = {"groups": groups, "limits": limits, "raised": told}
+            arguments["channel"] = keys.states()
             if options.max_pages is not None:
                 arguments["max_pages"] = options.max_pages
             new, more, found = self._run("release", **arguments)
             admitted, capped, state = admitted + new, capped + more, state or found.decode()
         return admitted, capped, state
 
+    def retry(
+        self, again: Iterable[Again], generation: int, *, options: CrawlOptions
+    ) -> tuple[int, int, int, str]:
+        """Admit URLs again that have a record, in a generation; hosts and robots.txt that failed get a new chance.
+
+        Returns how many were admitted, how many wait already (of an earlier `retry`), how many have another record by
+        now, and the crawl's state before; a finished one is reopened. At most `RETRIED_PER_CALL` at once.
+        """
+        self._see(options)
+        groups: dict[tuple[int, str], list[tuple[str, ...]]] = {}
+        for one in again:
+            request = one.request
+            place = level_of(options, request.depth), urls.origin_of(request.url)
+            digest = hashlib.sha1(one.record, usedforsecurity=False).hexdigest()
+            fingerprint = str(urls.fingerprint(request.url))
+            entry = records.encode_entry(request)
+            groups.setdefault(place, []).append((fingerprint, entry, one.outcome, one.reason or "", digest))
+        admitted, waiting, changed, state = self._run(
+            "retry",
+            retried=keys.retried(self.crawl),
+            generation=generation,
+            channel=keys.states(),
+            groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
+        )
+        return admitted, waiting, changed, state.decode()
+
     def complete(
         self,
         lease: str,
-        results: Iterable[Result],
+        results: Sequence[Result],
         retries: Iterable[tuple[FetchRequest, int]],
         links: Links,
         *,
         options: CrawlOptions,
         scope_seeds: Iterable[str] = (),
+        scope_count: int = 0,
         refused: Mapping[str, int] | None = None,
         robots: RobotsAnswer | None = None,
+        heirs: Iterable[str] = (),
     ) -> tuple[bool, int]:
         """Close a fetched batch: records, retries (with their not-before time) and new links, once.
 
         Returns False when somebody closed it before (or it was reclaimed), and how many links the cap or a budget kept
         out.
-        Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open.
+        Links beyond `links.LINKS_PER_CALL` are added before, only while the lease is open. `scope_count` says by how
+        many entries of the scope the batch was judged, `heirs` where seeds redirect to.
         """
         self._see(options)
         calls = links.slices()
         limits = self._limits(options) if len(links) else None
+        nearer = (keys.nearer(self.crawl), NEARER_KEPT, False) if options.depth is not None else None
         capped = 0
         for groups in calls[1:]:
             arguments: dict[str, Any] = {"groups": groups, "lease": lease}
@@ -443,6 +660,8 @@ class Frontier:
                 arguments["max_pages"] = options.max_pages
             if limits:
                 arguments["limits"] = limits
+            if nearer:
+                arguments["nearer"] = nearer
             _, more, status = self._run("add", **arguments)
             capped += more
             if status == b"gone":
@@ -456,6 +675,7 @@ class Frontier:
                     result.outcome,
                     result.reason or "",
                     result.record.decode(),
+                    *((str(result.generation),) if result.generation else ()),
                 )
                 for result in results
             ],
@@ -470,28 +690,72 @@ class Frontier:
             ],
             "groups": calls[0],
         }
+        if any(result.generation for result in results):
+            payload["retried"] = keys.retried(self.crawl)
         if options.max_pages is not None:
             payload["max_pages"] = options.max_pages
         if limits:
             payload["limits"] = limits
+        if nearer:
+            payload["nearer"] = nearer
         if scope_seeds:
             payload["scope_seeds"] = list(scope_seeds)
         if refused:
             payload["refused"] = dict(refused)
+        if scope_seeds or (refused and "scope" in refused):
+            payload["scope_count"] = scope_count
+        if heirs:
+            payload.update(self._heirs(heirs, options))
         if robots is not None:
             payload["robots"] = robots
             payload["channel"] = keys.notices()
         status, _, more = self._run("complete", **payload)
         return status == b"ok", capped + more
 
-    def reap(self, options: CrawlOptions, limit: int = 100) -> tuple[list[Batch], list[Batch], int]:
-        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back."""
+    def trim(self, rows: Sequence[tuple[str, str, int, str]], stones: bytes, *, prefix: str, to: str) -> int:
+        """Remove records that are in a file; `crawl/trimming.py` says which. Return how many were removed."""
+        arguments = _pack(
+            {
+                "rows": rows,
+                "prefix": prefix,
+                "size": tombstones.SIZE,
+                "to": to,
+                "retried": keys.retried(self.crawl),
+            }
+        )
+        args: list[str | bytes] = [*self._prefixes, arguments, stones]
+        return int(scripts.run(self.client, "trim", self._keys, args))
+
+    def isolate(self, lease: str, nonce: str, never_s: float = PARSE_NEVER_S) -> bool:
+        """Note that a suspect is all that this process does from now on, for `never_s` seconds at most.
+
+        False when the lease is not held under that nonce any more.
+        """
+        return bool(self._run("isolate", lease=lease, nonce=nonce, never_ms=int(never_s * 1000)))
+
+    def bury(self, held: Sequence[tuple[str, str]], *, blameless: bool = False) -> int:
+        """Have leases (key, process) reclaimed at once, whose process has ended; return how many there were.
+
+        `blameless` says that none of their URLs had to do with that end.
+        """
+        return int(self._run("bury", held=held, blameless=blameless))
+
+    def reap(
+        self, options: CrawlOptions, limit: int = 100, *, buried: bool = False, blameless: bool = False
+    ) -> tuple[list[Batch], list[Batch], int]:
+        """Return overdue batches whose fetch, and whose parse, is to be sent again, and how many URLs went back.
+
+        `buried` looks only after those that `bury` was told of. `blameless` says that Redis was away, so that a lease
+        may have run out although its worker lives: nothing is held against its URLs.
+        """
         self._see(options)
         fetch, parse, reclaimed = self._run(
             "reap",
             lease_ms=int(options.lease_s * 1000),
             max_losses=options.max_losses,
             limit=limit,
+            buried=buried,
+            blameless=blameless,
             denial=denial("every worker that asked for it ended"),
         )
         return [_batch(row) for row in fetch], [_batch(row) for row in parse], reclaimed
@@ -500,18 +764,49 @@ class Frontier:
         """End the crawl if nothing is left; return its state. Its hosts forget what it asked of them."""
         state = str(self._run("finish")[0].decode())
         if state == names.FINISHED:
-            fields = [f"{word} {self.crawl}" for word in ("delay", "cap", "adaptive")]
-            hosts = list(self.client.sscan_iter(keys.hosts(self.crawl), count=1000))
-            for first in range(0, len(hosts), 1000):
-                with self.client.pipeline(transaction=False) as pipe:
-                    for host in hosts[first : first + 1000]:
-                        pipe.hdel(keys.host(host.decode()), *fields)
-                    pipe.execute()
+            self.forget()
         return state
 
-    def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int]:
-        """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues and now (ms)."""
-        about, counts, *numbers = self._run("status")
+    def forget(self) -> None:
+        """Have the crawl's hosts forget what it asked of them, a few hundred at a time; safe to repeat."""
+        hosts = [host.decode() for host in self.client.sscan_iter(keys.hosts(self.crawl), count=1000)]
+        for first in range(0, len(hosts), HOSTS_PER_CALL):
+            self._run("forget", hosts=hosts[first : first + HOSTS_PER_CALL])
+
+    def pause(self, by: str) -> str:
+        """Hand out nothing more until `resume`; return the state before. Only a running crawl is changed."""
+        return str(self._run("pause", by=by, channel=keys.states())[0].decode())
+
+    def resume(self) -> str:
+        """Let a paused crawl go on; return the state before."""
+        return str(self._run("resume", channel=keys.states())[0].decode())
+
+    def cancel(self) -> str:
+        """End a running or paused crawl for good; return the state before. `clear` takes away what it holds."""
+        return str(self._run("cancel", channel=keys.states())[0].decode())
+
+    def delete(self) -> str:
+        """Mark a finished or cancelled crawl as being deleted; return the state before."""
+        return str(self._run("delete")[0].decode())
+
+    def clear(self, options: CrawlOptions, *, force: bool) -> int:
+        """Take away what a cancelled crawl holds, in slices; return how many leases with a request under way are left.
+
+        With `force` those are closed as well. Safe to repeat.
+        """
+        self._see(options)
+        under_way, more = 0, 1
+        while more:
+            more, left = self._run("clear", limit=CLEARED_PER_CALL, skip=under_way, force=force)
+            under_way += left
+        return under_way
+
+    def status(self) -> tuple[dict[str, str], dict[str, str], int, int, int, int, int, int, int, int]:
+        """Return the crawl hash, its counts, records, leased URLs, leases, delayed, suspects, queues, now, retried.
+
+        The last are URLs that have a record and wait for a newer one.
+        """
+        about, counts, *numbers = self._run("status", retried=keys.retried(self.crawl))
         return (_texts(about), _texts(counts), *numbers)
 
     def robots(self, origin: str) -> tuple[str, str, bytes] | None:
@@ -526,6 +821,16 @@ class Frontier:
         """Return the sitemaps that an origin's robots.txt names; none as long as it has not been read."""
         lines = self.client.hget(keys.robots_prefix(self._view) + origin, "sitemaps")
         return lines.decode().split("\n") if lines else []
+
+    def site(self, options: CrawlOptions, origin: str) -> list[str] | None:
+        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
+        answer = self.robots(origin) if options.robots == "obey" else None
+        if answer is None:
+            return []
+        _, verdict, _ = answer
+        if verdict != "rules":
+            return None if verdict == "deny" else []
+        return sitemaps.declared(origin, self.robots_sitemaps(origin))
 
     def robots_attempts(self, origin: str) -> int:
         """Return how often in a row an origin's robots.txt could not be had."""

@@ -32,7 +32,7 @@ def host(name: str) -> str:
 
     `ended` is the end of its last request. `fails` and `refused` are counts, with `fail_reason`, `refusal` (a status)
     and `refused_at`. `robots_delay <robots key>` per origin; `delay`, `cap`, `adaptive <crawl>` per active crawl.
-    Shared by all crawls. Written by `lease`, `fetched`, `complete`, `reap`, `finish`; expires a day after its last use.
+    Shared by all crawls. Written by `lease`, `fetched`, `complete`, `reap`, `forget`; expires a day after its last use.
     """
     return f"{PREFIX}host:{name}"
 
@@ -73,6 +73,19 @@ def notices() -> str:
     return f"{PREFIX}notices"
 
 
+def states() -> str:
+    """channel (publish and subscribe): `<crawl> <state>` whenever a crawl begins to run, is paused or cancelled.
+
+    Published by `create`, `reopen`, `release`, `retry`, `pause`, `resume`, `cancel`. Workers and pump services hear it.
+    """
+    return f"{PREFIX}states"
+
+
+def pumps() -> str:
+    """zset, name of a pump service -> expiry (Redis ms). Written by each service; stale members are ignored."""
+    return f"{PREFIX}pumps"
+
+
 def robots_prefix(view: str = "") -> str:
     """Prefix of `robots`, or of `robots_viewed` with a view, as an argument of scripts."""
     return f"{PREFIX}robots:{view}:" if view else f"{PREFIX}robots:"
@@ -98,7 +111,9 @@ def robots_viewed(view: str, origin: str) -> str:
 def crawl(name: str) -> str:
     """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
 
-    Written by `create`, `add`, `lease`, `complete`, `finish`; kept until the crawl is deleted.
+    `coming` (URLs) and `body_bytes` sum up its leases, `page_bytes` and `page_extra` are what a page brings of late as
+    its body and beside it; `paused_by` says who paused it, `trimmed_to` where its trimmed records are.
+    Written by nearly every verb; `docs/keys.md` lists them. Kept until the crawl is deleted.
     """
     return f"{PREFIX}crawl:{name}"
 
@@ -144,7 +159,7 @@ def due(name: str, level: int) -> str:
 
 
 def levels(name: str) -> str:
-    """hash, level -> admitted URLs without a record. Written by `add` and `complete`, with the sets it mirrors."""
+    """hash, level -> URLs that wait or are leased. Written with the sets it mirrors."""
     return part(name, "levels")
 
 
@@ -192,12 +207,36 @@ def cookies(name: str, domain: str) -> str:
 
 
 def records(name: str) -> str:
-    """hash, fingerprint -> page record (JSON). Written by `complete`; kept until the crawl is deleted."""
+    """hash, fingerprint -> newest page record (JSON). Written by `complete`; kept until trimmed or deleted."""
     return part(name, "records")
 
 
+def retried(name: str) -> str:
+    """hash, fingerprint -> generation of URLs that have a record and are to get a newer one.
+
+    Written by `retry`; `complete` takes a URL out with its newer record.
+    """
+    return part(name, "retried")
+
+
+def tombstones_prefix(name: str) -> str:
+    """Prefix of `tombstones`, as an argument of scripts."""
+    return part(name, "tombstones:")
+
+
+def tombstones(name: str, bucket: int) -> str:
+    """hash, fingerprint -> what is left of a trimmed record, 25 bytes (`crawl/tombstones.py`). Written by `trim`.
+
+    As many buckets as the seen set has; each stays a listpack up to 512 members.
+    """
+    return f"{tombstones_prefix(name)}{bucket}"
+
+
 def results(name: str) -> str:
-    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete`."""
+    """stream of fingerprints (field `f`) in order of completion; export reads it. Written by `complete` and `trim`.
+
+    A URL that was tried again has an entry more, with its generation (field `g`).
+    """
     return part(name, "results")
 
 
@@ -212,7 +251,7 @@ def counts(name: str) -> str:
 
 
 def hosts(name: str) -> str:
-    """set of host names the crawl admitted a URL of, or followed a robots.txt to; `finish` frees them.
+    """set of host names the crawl admitted a URL of, or followed a robots.txt to; `forget` frees them.
 
     Written by `add`, `complete` and `lease`.
     """
@@ -226,6 +265,24 @@ def scope_seeds(name: str) -> str:
     worker reads what it does not know yet.
     """
     return part(name, "scope-seeds")
+
+
+def heirs(name: str) -> str:
+    """set of fingerprints: what counts as a seed and was known before. Written by `complete` and `add`.
+
+    Where seeds redirect to, and seeds that came while the crawl ran. Looked at before the crawl ends
+    (`producer/again.py`), which empties it.
+    """
+    return part(name, "heirs")
+
+
+def nearer(name: str) -> str:
+    """zset, fingerprint -> depth: URLs that may lie nearer to the seeds than they were found. At most 100,000.
+
+    Written by `add` and `complete` with a finite depth, where a redirect or a sitemap leads to what was seen before;
+    emptied by `levelled`.
+    """
+    return part(name, "nearer")
 
 
 def patterns(name: str) -> str:
@@ -253,10 +310,15 @@ def parked(name: str) -> str:
 
 
 def wake(name: str) -> str:
-    """list of at most one element: a hint that the pump should look again. Written by scripts, popped by the pump."""
+    """list of two elements at most: hints that the pump should look again, or `reap`. Written by scripts."""
     return part(name, "wake")
 
 
 def pump(name: str) -> str:
     """string, the owner's token, expiring: at most one pump serves a crawl."""
     return part(name, "pump")
+
+
+def submitter(name: str) -> str:
+    """string, a token, expiring: somebody is submitting the crawl's seeds, so no pump service takes it meanwhile."""
+    return part(name, "submitter")

@@ -23,6 +23,12 @@ RUNNING = "running"
 PAUSED = "paused"
 CANCELLED = "cancelled"
 FINISHED = "finished"
+#: What is left of a crawl while its keys are being removed.
+DELETED = "deleted"
+#: States of a crawl that was ended by a person; there is no way back.
+OVER = (CANCELLED, DELETED)
+#: Who paused a crawl, when a person did (`paused_by`).
+BY_USER = "user"
 
 #: Kinds of a request.
 PAGE = "page"

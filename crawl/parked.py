@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import keys, records, traps, urls
+from crawl import keys, names, records, traps, urls
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from crawl.links import Links
@@ -104,7 +104,10 @@ def release(client: redis.Redis, crawl: str, pattern: str | None) -> Released:
         what = f"nothing of the pattern '{pattern}' is parked" if pattern else "nothing is parked"
         message = f"{what} in crawl '{crawl}'; `poolcrawl parked {crawl}` lists what is"
         raise UsageError(message)
-    options = stored[0]
+    options, _, _, state_now = stored
+    if state_now in names.OVER:
+        message = f"crawl '{crawl}' was {state_now}, so nothing of it can be released"
+        raise UsageError(message)
     found = Released(crawl, sorted({name for name, _ in chosen}), 0, 0, "")
     for first in range(0, len(chosen), SLICE):
         part = chosen[first : first + SLICE]

@@ -1,7 +1,8 @@
 """What crosses a process: requests, page references, page records, and a crawl's frozen options.
 
 JSON on the wire, encoded by msgspec. A waiting request is kept in Redis as one short line (an *entry*), because a
-frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`.
+frontier holds millions of them: `attempts losses alone depth hops via queued_ms parent url`. `via` is a letter, with
+the generation behind it where the URL is tried again (`l2`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from crawl import names
 
 #: Version of what a crawl keeps in Redis; another release with another number refuses the crawl clearly.
 SCHEMA = 2
+
+#: Deaths of a process after which the URLs that were there each time are suspects.
+SUSPECT_DEATHS = 2
 
 Outcome = Literal["ok", "redirect", "failed", "skipped"]
 
@@ -59,7 +63,9 @@ _encoder = msgspec.json.Encoder()
 class FetchRequest(msgspec.Struct, frozen=True):
     """One URL to ask for, as the frontier holds it.
 
-    `losses` counts workers that died while asking for it; `alone` says it travels in a batch of its own.
+    `losses` counts workers it has ended for certain; `alone` says it travels in a batch of its own. `deaths` counts how
+    often a process ended while this URL was among its work (9 at most): with `SUSPECT_DEATHS` it is a suspect.
+    `generation` is 0, or that of the `retry` that admitted it again.
     """
 
     url: str
@@ -72,6 +78,13 @@ class FetchRequest(msgspec.Struct, frozen=True):
     attempts: int = 0
     losses: int = 0
     alone: bool = False
+    deaths: int = 0
+    generation: int = 0
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may only be worked on while its process does nothing else."""
+        return self.deaths >= SUSPECT_DEATHS
 
 
 def encode_entry(request: FetchRequest) -> str:
@@ -85,16 +98,16 @@ def encode_entry(request: FetchRequest) -> str:
         origin = request.url[:slash] if slash > 0 else ""
         if origin and parent.startswith(origin + "/"):
             parent = parent[len(origin) :]
-    alone = "1" if request.alone else "0"
+    apart = min(9, max(request.deaths, int(request.alone)))
     return (
-        f"{request.attempts} {request.losses} {alone} {request.depth} {request.hops} "
-        f"{_VIA_CODES[request.via]} {request.queued_ms:x} {parent} {request.url}"
+        f"{request.attempts} {request.losses} {apart} {request.depth} {request.hops} "
+        f"{_VIA_CODES[request.via]}{request.generation or ''} {request.queued_ms:x} {parent} {request.url}"
     )
 
 
 def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
     """Return the request of a frontier line; the inverse of `encode_entry`."""
-    attempts, losses, alone, depth, hops, via, queued, parent, url = entry.split(" ", 8)
+    attempts, losses, apart, depth, hops, via, queued, parent, url = entry.split(" ", 8)
     if parent == "-":
         full_parent = None
     elif parent.startswith("/"):
@@ -105,13 +118,16 @@ def decode_entry(entry: str, kind: str = names.PAGE) -> FetchRequest:
         url=url,
         kind=kind,
         depth=int(depth),
-        via=_VIA_NAMES[via],
+        via=_VIA_NAMES[via[0]],
         parent=full_parent,
         hops=int(hops),
         queued_ms=int(queued, 16),
         attempts=int(attempts),
         losses=int(losses),
-        alone=alone == "1",
+        alone=apart != "0",
+        # One digit for both: a first death says no more than that it travels alone.
+        deaths=int(apart) if int(apart) >= SUSPECT_DEATHS else 0,
+        generation=int(via[1:] or 0),
     )
 
 
@@ -167,7 +183,7 @@ class Fetched(msgspec.Struct):
 
 
 class PageRecord(msgspec.Struct):
-    """The one terminal record of an admitted URL; fields as documented in `docs/records.md`."""
+    """The one terminal record of an admitted URL, its newest generation's; fields as in `docs/records.md`."""
 
     crawl: str
     url: str
@@ -212,6 +228,7 @@ class PageRecord(msgspec.Struct):
     open_graph: dict[str, Any] = {}
     json_ld: list[Any] = []
     text: str | None = None
+    generation: int = 0
 
 
 class CrawlOptions(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -47,6 +48,17 @@ class Status(msgspec.Struct, frozen=True):
     #: Whether a producer works on it now.
     pumped: bool
     demo: bool
+    #: URLs that ended without a record, because the crawl was cancelled.
+    cancelled: int = 0
+    #: Whether somebody began to submit seeds and ended before the last one.
+    seeds_cut: bool = False
+    #: URLs that have a record and wait for a newer one (`retry`); they do not count as done.
+    retrying: int = 0
+    #: How often `retry` has admitted URLs again.
+    generation: int = 0
+    #: Records that are done, but in a file only, and that file.
+    trimmed: int = 0
+    trimmed_to: str = ""
 
     @property
     def elapsed_s(self) -> float:
@@ -61,25 +73,29 @@ class Status(msgspec.Struct, frozen=True):
 
 def status(client: redis.Redis, crawl: str) -> Status:
     """Return a crawl's status. Raises UnknownCrawlError."""
-    about, counted, done, leased, _, delayed, suspects, _, now_ms = Frontier(client, crawl).status()
+    about, counted, kept, leased, _, delayed, suspects, _, now_ms, retrying = Frontier(client, crawl).status()
     if not about:
         raise unknown(client, crawl)
     check_schema(crawl, int(about["schema"]))
     counts = {name: int(value) for name, value in counted.items()}
-    admitted = counts.get("admitted", 0)
+    admitted, trimmed = counts.get("admitted", 0), counts.get("trimmed", 0)
+    # What waits to be tried again is not trimmed, so nothing is taken off twice.
+    done = kept + trimmed - retrying
+    cancelled = counts.get("cancelled", 0)
+    pumped = bool(client.exists(keys.pump(crawl)))
     return Status(
         crawl=crawl,
         state=about["state"],
         paused_by=about.get("paused_by"),
         active_ms=int(about.get("active_ms", 0)),
         demo=records.options_from_json(about["options"]).demo,
-        pumped=bool(client.exists(keys.pump(crawl))),
+        pumped=pumped,
         created_ms=int(about["created_at"]),
         ended_ms=int(about["ended_at"]) if "ended_at" in about else None,
         now_ms=now_ms,
         admitted=admitted,
         done=done,
-        waiting=admitted - done - leased,
+        waiting=admitted - done - leased - cancelled,
         leased=leased,
         delayed=delayed,
         suspects=suspects,
@@ -96,12 +112,25 @@ def status(client: redis.Redis, crawl: str) -> Status:
         },
         losses=counts.get("losses", 0),
         reclaimed=counts.get("reclaimed", 0),
+        cancelled=cancelled,
+        # An open source whose submitter is alive, or that the owner itself reads, is not cut.
+        seeds_cut=about.get("seeds_open") == "1" and not client.exists(keys.submitter(crawl)),
+        retrying=retrying,
+        generation=int(about.get("generation", 0)),
+        trimmed=trimmed,
+        trimmed_to=about.get("trimmed_to", ""),
     )
 
 
 def crawls(client: redis.Redis) -> list[str]:
     """Return the names of all crawls, oldest first."""
     return [name.decode() for name in client.zrange(keys.crawls(), 0, -1)]
+
+
+def pump_services(client: redis.Redis) -> int:
+    """Return how many pump services are alive."""
+    seconds, micros = client.time()
+    return int(client.zcount(keys.pumps(), seconds * 1000 + micros // 1000, "+inf"))
 
 
 def resolve(client: redis.Redis, crawl: str | None) -> str:
@@ -124,35 +153,71 @@ def unknown(client: redis.Redis, crawl: str) -> UnknownCrawlError:
     return UnknownCrawlError(f"there is no crawl '{crawl}'; {known} (`poolcrawl list` shows all)")
 
 
-def entries(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, str]]:
-    """Yield (stream id, fingerprint) of every record in order of completion, after a stream id."""
+class Entry(NamedTuple):
+    """One entry of the results stream; the generation is 0 unless the URL was tried again."""
+
+    identifier: str
+    fingerprint: str
+    generation: int
+
+
+class _Generation(msgspec.Struct):
+    generation: int = 0
+
+
+_generation_decoder = msgspec.json.Decoder(_Generation)
+
+
+def listed(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[Entry]:
+    """Yield every entry of the results stream, in order of completion, after a stream id."""
     start = after if after == "-" else f"({after}"
     while True:
         rows: list[Any] = client.xrange(keys.results(crawl), min=start, count=PAGE)
         for identifier, fields in rows:
-            yield identifier.decode(), fields[b"f"].decode()
+            yield Entry(identifier.decode(), fields[b"f"].decode(), int(fields.get(b"g", 0)))
         if len(rows) < PAGE:
             return
         start = f"({rows[-1][0].decode()}"
 
 
+def entries(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, str]]:
+    """Yield (stream id, fingerprint) of every record in order of completion, after a stream id."""
+    for entry in listed(client, crawl, after):
+        yield entry.identifier, entry.fingerprint
+
+
 def lines(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[tuple[str, bytes]]:
-    """Yield (stream id, record as JSON) in order of completion, after a stream id."""
-    batch: list[tuple[str, str]] = []
+    """Yield (stream id, record as JSON) in order of completion, after a stream id; of each URL its newest one alone.
 
-    def _read() -> Iterator[tuple[str, bytes]]:
-        found = client.hmget(keys.records(crawl), [fingerprint for _, fingerprint in batch])
-        for (identifier, _), record in zip(batch, found, strict=True):
-            if record is not None:
-                yield identifier, record
+    While a crawl runs that URLs are tried again in, one may come twice: the later one counts.
+    """
+    behind = True
+    while behind:
+        behind = False
+        rows = listed(client, crawl, after)
+        while batch := list(itertools.islice(rows, PAGE)):
+            after = batch[-1].identifier
+            for entry, record, newer in _records(client, crawl, batch):
+                if record is not None and not newer:
+                    yield entry.identifier, record
+                # The entry of the newer one may have come after the last that was read.
+                behind = behind or newer
 
-    for entry in entries(client, crawl, after):
-        batch.append(entry)
-        if len(batch) >= PAGE:
-            yield from _read()
-            batch.clear()
-    if batch:
-        yield from _read()
+
+def _records(
+    client: redis.Redis, crawl: str, batch: list[Entry]
+) -> Iterator[tuple[Entry, bytes | None, bool]]:
+    """Yield each entry's record, and whether that is of a later generation than the entry."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hmget(keys.records(crawl), [entry.fingerprint for entry in batch])
+        # Asked last: where no retry was made before, none of these records is of one.
+        pipe.hexists(keys.crawl(crawl), "generation")
+        found, tried_again = pipe.execute()
+    for entry, record in zip(batch, found, strict=True):
+        newer = False
+        if tried_again and record is not None:
+            newer = _generation_decoder.decode(record).generation > entry.generation
+        yield entry, record, newer
 
 
 def seen_fingerprints(client: redis.Redis, crawl: str, buckets: int) -> Iterator[str]:

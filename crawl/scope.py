@@ -104,12 +104,15 @@ class Scope:
         """Return why a canonical URL is not admitted (`depth`, `scope`, `include`, `exclude`), or None."""
         if self.depth is not None and depth > self.depth:
             return "depth"
-        if self.kind == "prefix":
-            if not self._below_a_prefix(url):
-                return "scope"
-        elif self.kind != "any" and not self._host_inside(origin_of(url)):
+        if not self.inside(url):
             return "scope"
         return self.pattern_refusal(url) if self._patterned else None
+
+    def inside(self, url: str) -> bool:
+        """Return whether a canonical URL lies where the crawl is at home, whatever depth and patterns say."""
+        if self.kind == "prefix":
+            return self._below_a_prefix(url)
+        return self.kind == "any" or self._host_inside(origin_of(url))
 
     def _below_a_prefix(self, url: str) -> bool:
         """Whether the URL starts with a prefix; every prefix ends with a slash, and there may be many of them."""

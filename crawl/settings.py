@@ -75,9 +75,22 @@ class Settings(BaseSettings):
     resolve: Words = Field((), description="NAME:PORT=ADDRESS:PORT, connect there instead of asking DNS")
     proxy: str | None = Field(None, description="http://[user:password@]host:port through which workers ask")
     extractors: Words = Field((), description="dotted names of functions that --extractor may name here")
+    parse_timeout_s: float = Field(
+        60, gt=0, le=86_400, description="most time parsing one page may take; then its worker process ends"
+    )
+    max_worker_mb: int | None = Field(
+        None,
+        ge=1,
+        description="memory of a worker above which it is replaced; default: 80 % of its container's",
+    )
     body_ttl_s: float = Field(3600, gt=0, description="how long a fetched body waits for its parse")
     max_redis_mb: int | None = Field(
-        None, ge=1, description="pause crawls above this; default: 90 % of maxmemory"
+        None,
+        ge=1,
+        description="memory Redis may use; crawls slow down and pause below it; default: maxmemory",
+    )
+    max_bodies_mb: int | None = Field(
+        None, ge=1, description="bodies of a crawl that wait for their parse; default: a quarter of the above"
     )
 
     # Crawl: frozen when a crawl is submitted.
@@ -186,6 +199,16 @@ class Settings(BaseSettings):
         for word in value:
             check_resolve(word)
         return value
+
+    @property
+    def max_redis_bytes(self) -> int | None:
+        """CRAWL_MAX_REDIS_MB in bytes."""
+        return None if self.max_redis_mb is None else self.max_redis_mb * 2**20
+
+    @property
+    def max_bodies_bytes(self) -> int | None:
+        """CRAWL_MAX_BODIES_MB in bytes."""
+        return None if self.max_bodies_mb is None else self.max_bodies_mb * 2**20
 
     def redis_address(self) -> str | None:
         """Return CRAWL_REDIS_URL with the password of CRAWL_REDIS_PASSWORD_FILE, if it has none of its own.

@@ -38,8 +38,16 @@ def reading(settings: Settings) -> Iterator[redis.Redis]:
             client.ping()
             yield client
         return
-    with attach(settings) as private:
+    with attach(settings) as private, connection.explained(private):
         yield connection.connect(private)
+
+
+def crawls_here(settings: Settings) -> bool:
+    """Whether a private stack crawls in the state directory, so that no other can be started; False with a Redis."""
+    if settings.redis_address() is not None:
+        return False
+    holder = State(settings.state_dir).holder()
+    return holder is not None and holder.purpose != READ and holder.process.alive()
 
 
 @contextlib.contextmanager

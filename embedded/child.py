@@ -49,6 +49,7 @@ class Child:
         self.watches = watches
         self.holds = holds
         self.started_at = 0.0
+        self._said_from = 0
         self._keeper: subprocess.Popen[bytes] | None = None
         self.processes: tuple[Process, ...] = ()
 
@@ -89,6 +90,7 @@ class Child:
         keeper += [*map(str, self.holds), "--", *self.command]
         try:
             with self.log.open("ab") as log:
+                self._said_from = log.tell()
                 self._keeper = subprocess.Popen(
                     keeper,
                     env=self.environment,
@@ -141,6 +143,15 @@ class Child:
         """SIGKILL command and keeper, now."""
         for process in self.processes:
             process.kill_group()
+
+    def said(self, words: str) -> bool:
+        """Whether words are among the first that the command has printed since its start; never for none."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(self._said_from)
+                return bool(words) and words.encode() in file.read(_TAIL_BYTES)
+        except OSError:
+            return False
 
     def last_line(self) -> str:
         """Return the last line the child printed, for an error message; empty when there is none."""

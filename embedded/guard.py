@@ -27,6 +27,8 @@ class Guard:
     child: Child
     say: Callable[[str], None]
     needed: bool = True
+    #: What the child prints when it begins its work, if it does.
+    ready: str = ""
     restarts: Restarts = field(default_factory=Restarts)
     given_up: bool = False
 
@@ -53,7 +55,7 @@ class Guard:
             # Our own programs say who speaks; whoever prints this error says it again.
             last = self.child.last_line().removeprefix("poolcrawl: ")
             raise UsageError(last or f"{self.child.name} refused its settings; see {self.child.log}")
-        if self.restarts.ended(self.child.lived_s(), time.monotonic()):
+        if self.restarts.ended(self.child.lived_s(), time.monotonic(), worked=self.child.said(self.ready)):
             if code:
                 self.say(f"{self.child.name} ended ({why}); starting it again")
             return

@@ -19,12 +19,13 @@ class Restarts:
     quick: int = 0
     due: float | None = None
 
-    def ended(self, lived_s: float, now: float) -> bool:
+    def ended(self, lived_s: float, now: float, *, worked: bool = False) -> bool:
         """Plan the next start after an end; return False when there shall be none.
 
-        The first pause is short; each failure at once in a row doubles it.
+        The first pause is short; each failure at once in a row doubles it. A child that `worked` has not failed at
+        once, however soon it ended: a page may have ended it, or its memory, and the next one goes on.
         """
-        self.quick = self.quick + 1 if lived_s < QUICK_S else 0
+        self.quick = self.quick + 1 if lived_s < QUICK_S and not worked else 0
         if self.quick >= MAX_QUICK:
             return False
         pause = FIRST_PAUSE_S * 2.0 ** max(0, self.quick - 1)

@@ -23,6 +23,7 @@ from embedded.processes import identify
 from embedded.server import Server
 from embedded.site import Site
 from embedded.state import CRAWL, Run, State
+from worker import deaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,7 +63,8 @@ class Stack:
     `site_ports` fixes the demo site's ports (ordinary, misbehaving), `site_options` are further arguments of
     `python -m demo`. `resolve` and `allow_addresses` go to the workers;
     with `site`, the site's own hosts are added to both. `groups` are worker processes of several kinds, instead of
-    `workers` of one, `worker_variables` further environment of all of them. `say` gets one-line messages.
+    `workers` of one, `worker_variables` further environment of all of them. `extractors` and
+    `purpose` are put on record for other processes. `say` gets one-line messages.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Stack:
         say: Callable[[str], None] = lambda _: None,
         worker_command: Sequence[str] | None = None,
         worker_variables: Mapping[str, str] | None = None,
+        extractors: Sequence[str] = (),
+        purpose: str = CRAWL,
     ) -> None:
         self.pool = pool or settings.pool
         self.concurrency = concurrency or settings.concurrency
@@ -101,6 +105,8 @@ class Stack:
         self._site_options = tuple(site_options)
         self._worker_command = worker_command or (sys.executable, "-P", "-m", "poolcrawl", "worker")
         self._worker_variables = dict(worker_variables or {})
+        self._extractors = tuple(extractors)
+        self._purpose = purpose
         self._state = State(settings.state_dir)
         self._ends = contextlib.ExitStack()
         self._mutex = threading.RLock()
@@ -151,7 +157,7 @@ class Stack:
         fixed_flower_port = _fixed_flower_port() if self._wants[1] else None
         self._state.make()
         try:
-            self._ends.enter_context(self._state.locked(CRAWL))
+            self._ends.enter_context(self._state.locked(self._purpose))
             leftovers.clean(self._state, self.say)
             self._state.put_logs_aside()
             self._running = True
@@ -250,14 +256,17 @@ class Stack:
 
     def _start_workers(self) -> None:
         # What workers of an earlier run have left is no sign of life.
-        connection.connect(self.redis_url).delete(keys.workers())
+        with contextlib.closing(connection.connect(self.redis_url)) as client:
+            client.delete(keys.workers())
+            # Nor does any of them live: what they held need not wait for its leases' time.
+            deaths.bury(client, everything=True)
         each = [group for group in self._groups for _ in range(group.count)]
         for number, group in enumerate(each, start=1):
             environment = self._worker_environment(group)
             worker = self._child(f"worker-{number}", self._worker_command, environment, DRAIN_S)
             self._workers.append(worker)
             worker.start()
-            self._guards.append(Guard(worker, self.say))
+            self._guards.append(Guard(worker, self.say, ready=" ready: pool "))
         self._record()
 
     def _start_flower(self, port: int) -> None:
@@ -312,12 +321,14 @@ class Stack:
         self._state.write_run(
             Run(
                 parent=identify("poolcrawl", os.getpid()),
-                purpose=CRAWL,
+                purpose=self._purpose,
                 redis_url=self.redis_url,
                 server=server.processes if server is not None else (),
                 others=tuple(process for child in others for process in child.processes),
                 flower_url=self.flower_url,
                 site_ports=self.site_ports,
+                allow_addresses=self.allow_addresses,
+                extractors=self._extractors,
             )
         )
 

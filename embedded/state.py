@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: What a lock is held for.
 CRAWL = "crawl"
+DETACHED = "detached"
 READ = "read"
 
 #: How long a crawl waits for a reading verb (status, export) that started a server of its own, seconds.
@@ -46,6 +47,9 @@ class Run(msgspec.Struct, frozen=True):
     others: tuple[Process, ...] = ()
     flower_url: str | None = None
     site_ports: tuple[int, int] | None = None
+    #: What workers of a stack that is left up may fetch and import; later crawls must do with it.
+    allow_addresses: tuple[str, ...] = ()
+    extractors: tuple[str, ...] = ()
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -136,7 +140,7 @@ class State:
             if descriptor is not None:
                 return descriptor
             holder = self.holder()
-            crawling = holder is not None and holder.purpose == CRAWL and holder.process.alive()
+            crawling = holder is not None and holder.purpose != READ and holder.process.alive()
             if crawling or time.monotonic() > deadline:
                 raise UsageError(self._refusal(holder))
             time.sleep(_POLL_S)
@@ -145,6 +149,11 @@ class State:
         where = f"in {self.path}"
         if holder is None:
             return f"another poolcrawl is starting {where}; wait, or set CRAWL_STATE_DIR to another directory"
+        if holder.purpose == DETACHED:
+            return (
+                f"a stack is up {where} (pid {holder.process.pid}); give it this crawl with --detach, "
+                "or end it with `poolcrawl stop`"
+            )
         doing = "a crawl runs" if holder.purpose == CRAWL else "poolcrawl is reading"
         pid = holder.process.pid
         return f"{doing} {where} (pid {pid}); wait for it, stop it with `kill {pid}`, or set CRAWL_STATE_DIR"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
-from crawl import keys, results
+from crawl import keys, results, tombstones
 from crawl.errors import UsageError
 from export import jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import redis
 
@@ -43,6 +43,8 @@ class Cursor(msgspec.Struct):
     last: str
     size: int
     records: int
+    #: Whether records were trimmed into the file: it may be the only place where they are.
+    trimmed: bool = False
 
 
 def check_writable(name: str) -> None:
@@ -91,18 +93,25 @@ def to_stream(
     return written
 
 
-def to_file(client: redis.Redis, crawl: str, format_name: str, name: str) -> int:
+def to_file(
+    client: redis.Redis,
+    crawl: str,
+    format_name: str,
+    name: str,
+    *,
+    written: Callable[[list[tuple[str, bytes]]], None] | None = None,
+) -> int:
     """Write a crawl's records to a file, continuing where an earlier run ended; return how many it holds now.
 
-    Raises UsageError when the file cannot be written.
+    `written` is given each (stream id, record) that is safely in the file, before the next ones are read.
+    Raises UsageError when the file cannot be written, or holds records that were trimmed and that this would replace.
     """
     path = Path(name)
     if path.exists() and not path.is_file():
         # A device or a pipe has no size to go back to.
         with path.open("wb") as stream:
             return to_stream(client, crawl, format_name, stream, what=f"--output {name}")
-    crawl_id = (client.hget(keys.crawl(crawl), "id") or b"").decode()
-    cursor = _read(path, crawl_id)
+    cursor = continued(client, crawl, path)
     try:
         with path.open("r+b" if cursor.size and path.exists() else "wb") as stream:
             stream.truncate(cursor.size)
@@ -112,9 +121,12 @@ def to_file(client: redis.Redis, crawl: str, format_name: str, name: str) -> int
                 cursor.size += FORMATS[format_name](stream, (line for _, line in chunk))
                 cursor.last = chunk[-1][0]
                 cursor.records += len(chunk)
+                cursor.trimmed = cursor.trimmed or written is not None
                 stream.flush()
                 os.fsync(stream.fileno())
-                _write(path, cursor)
+                write_cursor(path, cursor)
+                if written is not None:
+                    written(chunk)
     except OSError as error:
         raise _unwritable(f"--output {name}", error) from None
     return cursor.records
@@ -124,19 +136,45 @@ def _cursor_path(path: Path) -> Path:
     return path.with_name(path.name + ".cursor")
 
 
-def _read(path: Path, crawl_id: str) -> Cursor:
-    """Return a file's cursor, or a fresh one when the file holds something else or less than the cursor says."""
-    fresh = Cursor(crawl_id=crawl_id, last="-", size=0, records=0)
+def cursor_of(path: Path) -> Cursor | None:
+    """Return the cursor beside a file, whichever crawl it is of, or None."""
     try:
-        cursor = msgspec.json.decode(_cursor_path(path).read_bytes(), type=Cursor)
-        size = path.stat().st_size
+        return msgspec.json.decode(_cursor_path(path).read_bytes(), type=Cursor)
     except (OSError, msgspec.DecodeError):
-        return fresh
-    return cursor if cursor.crawl_id == crawl_id and size >= cursor.size else fresh
+        return None
 
 
-def _write(path: Path, cursor: Cursor) -> None:
+def continued(client: redis.Redis, crawl: str, path: Path) -> Cursor:
+    """Return a file's cursor, or a fresh one when the file holds something else or less than the cursor says.
+
+    Raises UsageError where starting anew would destroy records that were trimmed.
+    """
+    crawl_id = (client.hget(keys.crawl(crawl), "id") or b"").decode()
+    cursor = cursor_of(path)
+    size = path.stat().st_size if path.exists() else 0
+    if cursor is not None and cursor.crawl_id == crawl_id and size >= cursor.size:
+        return cursor
+    known = tombstones.place(client, crawl) == str(path.absolute())
+    if size and (known or (cursor is not None and cursor.trimmed)):
+        message = (
+            f"--output {path} holds records that were trimmed, maybe the only copy, and cannot be continued with "
+            f"'{crawl}' (its cursor {_cursor_path(path).name} says otherwise, or is gone); name another file"
+        )
+        raise UsageError(message)
+    return Cursor(crawl_id=crawl_id, last="-", size=0, records=0)
+
+
+def write_cursor(path: Path, cursor: Cursor) -> None:
+    """Put a cursor beside its file, so that it survives a loss of power."""
     target = _cursor_path(path)
     beside = target.with_name(target.name + ".new")
-    beside.write_bytes(msgspec.json.encode(cursor))
+    with beside.open("wb") as stream:
+        stream.write(msgspec.json.encode(cursor))
+        stream.flush()
+        os.fsync(stream.fileno())
     beside.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -71,6 +72,8 @@ _OF_FEATURES = ("features", "pages", "repeat", "pools", "keep", "as_json")
 #: Pages and rounds of the features: noise of a run is a few percent, so medians of several count.
 FEATURES_PAGES = 2000
 FEATURES_REPEAT = 5
+#: Options of the memory budget; no other one means anything there.
+_OF_MEMORY = ("memory", "repeat", "keep", "as_json")
 #: Options of the ladder; no other one means anything there.
 _OF_LADDER = ("ladder", "only", "parse_ms", "repeat", "as_json")
 
@@ -130,7 +133,7 @@ _MEASURED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
     (
         ("--guarantees",),
-        {"is_flag": True, "help": "Also try what each pool keeps: deadline, kill, drain, recycling."},
+        {"is_flag": True, "help": "Also try what each pool keeps, as `poolcrawl guarantees` does."},
     ),
     (
         ("--timelines/--no-timelines",),
@@ -169,6 +172,7 @@ def _lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "poolcrawl bench --replay mycrawl --compare old/result.json\n\n"
     "poolcrawl bench --pools threads,gevent --pages 2000 --repeat 3\n\n"
     "poolcrawl bench --ladder --only process-callback\n\n"
+    "poolcrawl bench --memory\n\n"
     "With Scrapy beside it, and the marks: make bench-peers"
 )
 @_lab_options
@@ -200,6 +204,9 @@ def _lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--features", is_flag=True, help="What each feature of a crawl costs instead, in alternating runs."
+)
+@click.option(
+    "--memory", is_flag=True, help="Bytes of Redis per URL, and the frontier's speed with a million waiting."
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Only this rung of the ladder; may be repeated.")
 @click.option("--peers", is_flag=True, help="The same beside Scrapy in the same rounds, and check the marks.")
@@ -252,6 +259,9 @@ def bench(**options: Any) -> int:
     if options["features"]:
         _refuse(options, tuple(name for name in options if name not in _OF_FEATURES), "--features")
         return _features(options)
+    if options["memory"]:
+        _refuse(options, tuple(name for name in options if name not in _OF_MEMORY), "--memory")
+        return _memory(options)
     if any(options[name] for name in _OF_PIPELINES):
         _refuse(options, _OF_LAB, "--peers" if options["peers"] else "--pipelines")
         return _pipelines(options)
@@ -290,6 +300,20 @@ def _features(options: dict[str, Any]) -> int:
     result = features.run(plan, say=showing.say)
     parts = (table.of_features(result.rows()), table.of_marks(result.marks))
     showing.print_tables(parts, result.row() if options["as_json"] else None)
+    return 0 if all(mark.held for mark in result.marks) else 1
+
+
+def _memory(options: dict[str, Any]) -> int:
+    """Measure what a frontier of a million URLs costs; return the exit code."""
+    from lab import budget, showing, table
+
+    plan = budget.Plan(keep=cast("Path | None", options["keep"]))
+    if options["repeat"]:
+        plan = replace(plan, rounds=options["repeat"])
+    result = budget.run(plan, say=showing.say)
+    row = result.row()
+    parts = (table.of_frontier(row["throughput"]), table.of_marks(result.marks))
+    showing.print_tables(parts, row if options["as_json"] else None)
     return 0 if all(mark.held for mark in result.marks) else 1
 
 

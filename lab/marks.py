@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lab.trial import SCRAPY
 
 if TYPE_CHECKING:
+    from lab.frontierload import Comparison
     from lab.memory import Footprint
     from lab.trial import Summary
 
@@ -23,6 +24,10 @@ GEVENT_SLOTS = 100
 WAITING_BYTES = 160.0
 #: Bytes of Redis of one seen URL, at most, by size of the seen set.
 SEEN_BYTES = {100_000: 30.0, 1_000_000: 12.0}
+#: Bytes of Redis of what stays of a trimmed record, at most, at the largest size that is measured.
+TOMBSTONE_BYTES = 60.0
+#: Throughput of a large frontier as a share of that of a small one, at least.
+THROUGHPUT_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -80,4 +85,19 @@ def of_memory(footprints: list[Footprint]) -> list[Mark]:
         limit = SEEN_BYTES.get(footprint.urls)
         if limit is not None:
             found.append(Mark(f"bytes per seen URL at {size}", limit, footprint.seen))
+        if footprint.tombstone is not None:
+            found.append(Mark(f"bytes per tombstone at {size}", TOMBSTONE_BYTES, footprint.tombstone))
     return found
+
+
+def of_throughput(comparisons: list[Comparison]) -> list[Mark]:
+    """Return the marks of the frontier's speed by its size."""
+    return [
+        Mark(
+            f"speed with {one.many:,} waiting, by that with {one.few:,}, {one.shape}",
+            THROUGHPUT_SHARE,
+            one.ratio,
+            at_most=False,
+        )
+        for one in comparisons
+    ]

@@ -6,11 +6,12 @@ reading, less the empty server's, is the seen set; the difference between the tw
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from crawl import keys, records
+from crawl import keys, records, tombstones, urls
 from crawl.frontier import Frontier
 from crawl.links import LINKS_PER_CALL, Links
 from crawl.names import LINK
@@ -37,6 +38,14 @@ class Footprint:
     urls: int
     waiting: float
     seen: float
+    #: Of a trimmed record; measured at the largest size only.
+    tombstone: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        stone = None if self.tombstone is None else round(self.tombstone, 1)
+        waiting, seen = round(self.waiting, 1), round(self.seen, 1)
+        return {"urls": self.urls, "waiting": waiting, "seen": seen, "tombstone": stone}
 
 
 def url(number: int) -> str:
@@ -62,7 +71,11 @@ def footprints(
         everything = _used(client)
         _keep_seen(client)
         seen = _used(client)
-        found.append(Footprint(size, (everything - seen) / (size - admitted), (seen - base) / size))
+        stones = None
+        if size == sizes[-1]:
+            _put_tombstones(client, options.seen_buckets, size)
+            stones = (_used(client) - seen) / size
+        found.append(Footprint(size, (everything - seen) / (size - admitted), (seen - base) / size, stones))
         admitted = size
     return found
 
@@ -80,6 +93,18 @@ def _add(frontier: Frontier, options: records.CrawlOptions, first: int, end: int
             if fingerprint is not None:
                 links.put(fingerprint, request)
         frontier.add(links, max_pages=None)
+
+
+def _put_tombstones(client: redis.Redis, buckets: int, size: int) -> None:
+    """Put the tombstone of every URL, as if all records had been trimmed."""
+    for first in range(0, size, _SLICE):
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(first, min(first + _SLICE, size)):
+                fingerprint = urls.fingerprint(url(number))
+                row = hashlib.sha256(str(number).encode()).digest()
+                stone = tombstones.encode("ok", row, row.hex())
+                pipe.hset(keys.tombstones(_CRAWL, fingerprint % buckets), str(fingerprint), stone)
+            pipe.execute()
 
 
 def _keep_seen(client: redis.Redis) -> None:

@@ -321,7 +321,7 @@ class Rig:
         if not audited.clean:
             message = f"the audit is not clean: {audited.missing} missing, {audited.duplicate} double"
             raise ViolationError(message)
-        digest = audited.digest
+        digest = audited.digest or ""
         if target.digest is not None and digest != target.digest:
             message = (
                 f"the records' digest is {digest[:12]}..., the site's pages have {target.digest[:12]}..."

@@ -209,6 +209,7 @@ class Guarantee(Struct):
     guarantee: str
     kept: bool
     measured: str
+    figure: str = ""
 
 
 class Advice(Struct):

@@ -49,11 +49,12 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def print_tables(parts: Iterable[RenderableType], row: dict[str, Any] | None) -> None:
-    """Print to stdout; with a row, that as one line of JSON and everything else to stderr."""
-    console = Console(stderr=row is not None)
+def print_tables(parts: Iterable[RenderableType], row: dict[str, Any] | None, *, aside: bool = False) -> None:
+    """Print to stdout; with a row, that as one line of JSON and everything else to stderr, as with `aside`."""
+    aside = aside or row is not None
+    console = Console(stderr=aside)
     if not console.is_terminal:
-        console = Console(stderr=row is not None, width=WIDTH)
+        console = Console(stderr=aside, width=WIDTH)
     for part in parts:
         console.print(part)
     if row is not None:

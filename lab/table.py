@@ -68,6 +68,27 @@ def of_features(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def of_frontier(rows: list[dict[str, Any]]) -> Table:
+    """Return how fast frontiers of two sizes are (`frontierload.Comparison.row`)."""
+    table = Table(
+        title="the frontier by itself: URLs per second; Redis' CPU us per URL",
+        title_style="bold",
+        title_justify="left",
+        **_PLAIN,
+    )
+    table.add_column("waiting at")
+    for head in ("few", "URLs/s", "CPU", "many", "URLs/s", "CPU", "ratio"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [
+            cell
+            for size in ("few", "many")
+            for cell in (number(row[size]), number(row[f"{size}_urls_s"]), number(row[f"{size}_redis_us"], 1))
+        ]
+        table.add_row(row["shape"], *cells, number(row["ratio"], 2))
+    return table
+
+
 def of_marks(marks: list[Mark]) -> Table:
     """Return the table of marks."""
     table = Table(title="marks", title_style="bold", title_justify="left", **_PLAIN)

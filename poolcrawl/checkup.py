@@ -101,8 +101,8 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
         ),
         Check(
             "redis eviction",
-            policy == "noeviction",
-            policy,
+            policy == connection.KEEPING_POLICY,
+            policy if connection.dropping_policy(memory) is None else f"{policy}, and maxmemory is set",
             "set maxmemory-policy noeviction; anything else may throw queued work away",
         ),
         Check(

@@ -1,7 +1,8 @@
 """The `poolcrawl` command: one group, one place where errors become one line and an exit code.
 
-Exit codes: 0 finished; 1 finished, but nothing could be fetched, or `audit` or `doctor` found a violation; 2 bad usage
-or setting; 3 Redis or workers unreachable; 4 paused or stopped before the end; 130 interrupted.
+Exit codes: 0 finished; 1 finished, but nothing could be fetched, or `audit`, `doctor`, `bench` or `guarantees` found a
+violation; 2 bad usage or setting; 3 Redis or workers unreachable; 4 paused, cancelled or stopped before the end; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,19 @@ import click
 
 from crawl.errors import PoolcrawlError
 from lab.command import bench
-from poolcrawl import __version__, comparing, crawling, explaining, inspecting, trapping
+from lab.matrix import guarantees
+from poolcrawl import (
+    __version__,
+    comparing,
+    crawling,
+    detaching,
+    explaining,
+    generations,
+    inspecting,
+    serving,
+    steering,
+    trapping,
+)
 from poolcrawl.entry import INTERRUPTED
 
 
@@ -36,16 +49,25 @@ for command in (
     crawling.crawl,
     crawling.demo,
     crawling.worker,
+    serving.pump,
+    detaching.stop,
     inspecting.list_crawls,
     inspecting.status,
     inspecting.export,
     inspecting.audit,
     comparing.changed,
     inspecting.doctor,
+    steering.pause,
+    steering.resume,
+    steering.cancel,
+    steering.delete,
     trapping.parked,
     trapping.release,
     explaining.why,
+    generations.failures,
+    generations.retry,
     bench,
+    guarantees,
 ):
     cli.add_command(command)
 

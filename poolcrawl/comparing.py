@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from crawl import names, results, settings
+from crawl import names, results, settings, tombstones
+from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from embedded.attachment import reading
 from poolcrawl.inspecting import reader_may_leave
@@ -97,8 +98,15 @@ def changes(client: redis.Redis, older: str, newer: str) -> Iterator[Change]:
 
     First the pages of the older crawl in the order of their completion, then those that only the newer one has.
     """
-    results.status(client, older)
-    absent = absence(results.status(client, newer))
+    first, second = results.status(client, older), results.status(client, newer)
+    for one in (first, second):
+        if one.trimmed:
+            message = (
+                f"crawl '{one.crawl}' cannot be compared: {tombstones.told(one.trimmed, one.trimmed_to)}; "
+                "compare the exported files"
+            )
+            raise UsageError(message)
+    absent = absence(second)
     for old, new in _pairs(client, older, newer):
         change = judge(old, new, absent)
         if change is not None:

@@ -138,8 +138,8 @@ def _seeds_of_dry_run(
     options: dict[str, Any], typed: list[str], source: seeding.SeedsFile | None
 ) -> list[str]:
     """Return all seeds, a file's too. Raises UsageError for options that a run without a crawl could only ignore."""
-    for name in ("name", "output", "pool", "concurrency", "workers"):
-        if options[name] is not None:
+    for name in ("name", "output", "pool", "concurrency", "workers", "detach"):
+        if options[name] not in (None, False):
             message = f"--dry-run makes no crawl, so --{name} means nothing there; leave one of them out"
             raise UsageError(message)
     found = list(typed)
@@ -202,6 +202,9 @@ def _seeds_of_dry_run(
     help="Function package.module:function that fills the records' `data`.",
 )
 @click.option("--text", "main_text", is_flag=True, help="Keep each page's main text in its record.")
+@click.option(
+    "--detach", is_flag=True, help="Submit it and return; a pump service, or a stack left up, crawls on."
+)
 @click.option("--dry-run", is_flag=True, help="Judge the links of the seeds and make no crawl.")
 @click.option(
     "--allow-address", multiple=True, callback=_addresses, help="Private network that may be fetched (CIDR)."
@@ -229,6 +232,11 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         told = seeding.Complaints(source.shown, say)
         listed = itertools.islice(seeding.Verdicts(source, told.tell), seeding.MOST_NAMED)
         found = list(dict.fromkeys((*found, *listed)))
+    if options["detach"] and options["output"]:
+        message = (
+            "--detach returns before there are records; leave --output out and use `poolcrawl export` later"
+        )
+        raise UsageError(message)
     if not found and source is None and options["name"] is None and options["recrawl"] is None:
         message = "nothing to crawl: give a URL, --seeds FILE, or --name of a crawl to continue"
         raise UsageError(message)
@@ -270,6 +278,7 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         workers=options["workers"],
         allow=options["allow_address"],
         resolve=options["resolve"],
+        detach=options["detach"],
         source=None if source is None or source.streaming else source,
         stream=Stream(source, say) if source is not None and source.streaming else None,
     )
@@ -311,5 +320,7 @@ def worker() -> None:
             "CRAWL_REDIS_URL is not set; a worker needs a Redis (`poolcrawl crawl` starts its own workers)"
         )
         raise UsageError(message)
-    connection.check(connection.connect(address), address)
+    client = connection.connect(address)
+    connection.check(client, address)
+    connection.refuse_eviction(client, address)
     worker_command.become(own)

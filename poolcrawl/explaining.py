@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from crawl import names, results, settings, urls
+from crawl import names, results, settings, tombstones, urls
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from crawl.parked import parked_entry
@@ -17,6 +17,7 @@ from embedded.attachment import reading
 from poolcrawl import inquiry
 from poolcrawl.rehearsal import told_rule
 from poolcrawl.spelling import merged
+from poolcrawl.waits import Wait, now_for, waits
 from worker.robots import Rules, product_token
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from crawl.records import CrawlOptions, PageRecord
+    from crawl.records import CrawlOptions, FetchRequest, PageRecord
     from poolcrawl.inquiry import Attempt, Hop, Linked
 
 
@@ -49,7 +50,7 @@ class Told(msgspec.Struct):
     scope: Judgement
     robots: Judgement
     seen: bool
-    #: `record`, `waiting`, `delayed`, `suspect`, `leased`, `parked`, or None.
+    #: `record`, `waiting`, `delayed`, `suspect`, `leased`, `parked`, `trimmed`, or None.
     place: str | None
     depth: int | None
     via: str | None
@@ -59,6 +60,12 @@ class Told(msgspec.Struct):
     attempts: list[Attempt]
     record: PageRecord | None
     parked: str | None = None
+    #: What it waited for before its last request, or has waited for until now.
+    waits: list[Wait] = []
+    #: What it waits for now.
+    waiting_for: str | None = None
+    #: What became of a record that was trimmed.
+    trimmed: str | None = None
 
 
 @click.command(epilog="Example: poolcrawl why shops https://example.com/cart?id=1")
@@ -91,10 +98,15 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
     url = urls.drop_query(canonical, options.drop_query) if options.drop_query else canonical
     record = inquiry.record_of(client, crawl, url)
     seen = record is not None or inquiry.seen(client, crawl, options, url)
-    found = inquiry.pending(client, crawl, url) if seen and record is None else None
+    again = record is not None and inquiry.is_tried_again(client, crawl, url)
+    found = inquiry.pending(client, crawl, url) if again or (seen and record is None) else None
     if found is None and seen and record is None:
         # It may have moved on while we looked.
         record = inquiry.record_of(client, crawl, url)
+    trimmed = None
+    if found is None and seen and record is None:
+        stone = tombstones.of_url(client, crawl, url, options.seen_buckets)
+        trimmed = f"{stone.outcome}; in {tombstones.place(client, crawl)}" if stone else None
     linked = inquiry.linked(client, crawl, url)
     parked = None if seen else parked_entry(client, crawl, url)
     known = record or (found[1] if found else None) or parked
@@ -111,7 +123,17 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         scope=scope,
         robots=_robots(client, options, url),
         seen=seen,
-        place="record" if record else found[0] if found else "parked" if parked else None,
+        place=(
+            found[0]
+            if found
+            else "record"
+            if record
+            else "parked"
+            if parked
+            else "trimmed"
+            if trimmed
+            else None
+        ),
         depth=known.depth if known else None,
         via=known.via if known else None,
         parent=known.parent if known else None,
@@ -120,10 +142,33 @@ def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told
         attempts=inquiry.attempts(client, crawl, url) if seen else [],
         record=record,
         parked=parked.detail if parked else None,
+        trimmed=trimmed,
     )
+    _add_waits(client, options, told, found[1] if found else None)
     cut = _cut_chain(client, crawl, linked) if not seen and parked is None else None
     told.conclusion = cut or _conclusion(told, results.status(client, crawl).refused)
     return told
+
+
+def _add_waits(client: redis.Redis, options: CrawlOptions, told: Told, request: FetchRequest | None) -> None:
+    """Add what the URL waited for: until its last request, or until now."""
+    tries = [(made.start_ms, made.end_ms) for made in told.attempts]
+    record = told.record
+    if request is not None:
+        tries = [one for one in tries if one[0] >= request.queued_ms]
+        now_ms = results.status(client, told.crawl).now_ms
+        told.waits = waits(client, told.url, request.queued_ms, now_ms, tries)
+        if told.place == "waiting":
+            told.waiting_for = now_for(client, told.crawl, options, told.url)
+    elif record is not None and record.queued_at and record.started_at:
+        begin_ms, end_ms = _ms_of(record.queued_at), _ms_of(record.started_at)
+        tries = [one for one in tries if begin_ms <= one[0] < end_ms]
+        told.waits = waits(client, told.url, begin_ms, end_ms, tries)
+
+
+def _ms_of(text: str) -> int:
+    """Return Redis milliseconds of a record's time."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _depth(client: redis.Redis, crawl: str, known: object, linked: Linked) -> int:
@@ -178,6 +223,9 @@ def _robots(client: redis.Redis, options: CrawlOptions, url: str) -> Judgement:
 
 def _conclusion(told: Told, refused: dict[str, int]) -> str:
     record, linked = told.record, told.linked
+    if record is not None and told.place in _PLACES:
+        what = f"{record.outcome}: {record.reason}; {record.detail or record.status}"
+        return f"{what}; it is tried again: {_PLACES[told.place].removeprefix('admitted; ')}"
     if record is not None:
         if record.outcome == "ok":
             return f"fetched: {record.status}, {record.bytes} bytes, {len(record.links)} links"
@@ -186,10 +234,14 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
         return f"{record.outcome}: {record.reason}; {record.detail or record.status}"
     if told.parked is not None:
         return f"parked ({told.parked}); `poolcrawl release {told.crawl} --pattern PATTERN` admits it"
+    if told.trimmed is not None:
+        return f"its record was exported and trimmed: {told.trimmed}"
     if told.place is not None:
         return _PLACES[told.place]
+    if told.seen and told.state in names.OVER:
+        return "cancelled: it was admitted, and the crawl was cancelled before it was done"
     if told.seen:
-        return "admitted; its record is not there (was it moved or trimmed? `poolcrawl audit` tells)"
+        return "admitted; its record is not there (`poolcrawl audit` tells)"
     if not linked.count and not linked.redirects:
         return "never seen: no page links to it"
     if told.scope.verdict != "admitted":
@@ -206,7 +258,7 @@ def _conclusion(told: Told, refused: dict[str, int]) -> str:
 _PLACES = {
     "waiting": "admitted; it waits until its host may be asked",
     "delayed": "admitted; an attempt failed, another one is made later",
-    "suspect": "admitted; a worker ended while it worked on it, so it is tried alone",
+    "suspect": "admitted; workers ended twice while they had it, so it is tried alone",
     "leased": "admitted; a worker has it now",
 }
 
@@ -240,6 +292,9 @@ def lines(told: Told) -> Iterator[str]:
     others = [url for url in linked.redirects if url not in {hop.url for hop in told.redirects}]
     if others:
         yield from _row("", *(f"also from {url}" for url in others[: inquiry.MOST_NAMED]))
+    if told.waits or told.waiting_for:
+        now = [f"now: {told.waiting_for}"] if told.waiting_for else []
+        yield from _row("waited", *(f"{wait.ms / 1000:.1f} s {wait.what}" for wait in told.waits), *now)
     if told.attempts:
         yield from _row("attempts", *map(_attempt, told.attempts))
     if told.record is not None:
@@ -256,12 +311,18 @@ def _attempt(made: Attempt) -> str:
     began = datetime.fromtimestamp(made.start_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return (
         f"{began}.{made.start_ms % 1000:03d}Z  {made.end_ms - made.start_ms} ms  {made.result}  "
-        f"(delay {made.delay_ms / 1000:g} s, {made.worker})"
+        f"(delay {made.delay_ms / 1000:g} s, {made.worker}{_of_generation(made.generation)})"
     )
+
+
+def _of_generation(generation: int) -> str:
+    return f", generation {generation}" if generation else ""
 
 
 def _record(record: PageRecord) -> Iterator[str]:
     told = [record.outcome, record.reason, str(record.status or ""), record.content_type, record.title]
+    if record.generation:
+        told.append(f"generation {record.generation}")
     yield "  ".join(one for one in told if one)
     if record.detail:
         yield record.detail

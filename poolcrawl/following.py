@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import redis
 
 from crawl import broker, connection, names, results
-from crawl.errors import CrawlExistsError, NoCrawlYetError, UsageError
+from crawl.errors import CrawlExistsError, NoCrawlYetError, StoppedError, UnknownCrawlError, UsageError
 from crawl.frontier import Frontier
 from crawl.records import CrawlOptions
 from embedded.stack import Stack, attach
@@ -24,12 +25,11 @@ from poolcrawl import recrawling, scoping, submission, summary
 from producer import seeds as seeding
 from producer.progress import ProgressDisplay
 from producer.pump import OWN_WORKER_WAIT_S, WORKER_WAIT_S, Pump
+from producer.submitter import Submitter
 from worker import pools
 from worker.parse import extractor
 
 if TYPE_CHECKING:
-    import redis
-
     from crawl.settings import Settings
 
 #: What a demo crawl freezes: no delay and short timeouts, so that its misbehaving pages end within a minute.
@@ -63,6 +63,8 @@ class Plan(msgspec.Struct):
     workers: int | None = None
     demo: bool = False
     stay: bool = False
+    #: Submit, and leave the rest to a pump service or to a stack that stays up.
+    detach: bool = False
     latency: float | None = None
     allow: tuple[str, ...] = ()
     resolve: tuple[str, ...] = ()
@@ -94,6 +96,8 @@ def run(plan: Plan) -> int:
     address = own.redis_address()
     if address is not None:
         return _with_workers_elsewhere(plan, address, named=named)
+    from poolcrawl import detaching
+
     pools.check_installed(pools.TABLE[plan.pool or own.pool])
     if "recrawl" in plan.given:
         with attach(own) as private:
@@ -101,6 +105,8 @@ def run(plan: Plan) -> int:
     if named and not _continue_private(plan):
         return 0
     plan.extractor = plan.given.get("extractor", plan.extractor)
+    if plan.detach:
+        return detaching.to_stack(plan, _extractors(plan))
     stack = Stack(
         own,
         pool=plan.pool,
@@ -125,6 +131,8 @@ def run(plan: Plan) -> int:
 
 def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
     """Carry out a plan on the Redis of CRAWL_REDIS_URL, whose workers somebody else started."""
+    from poolcrawl import detaching
+
     for option in ("pool", "concurrency", "workers", "stay", "latency"):
         if getattr(plan, option) not in (None, False):
             message = (
@@ -134,17 +142,21 @@ def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
             raise UsageError(message)
     client = connection.connect(address)
     connection.check(client, address)
+    connection.refuse_eviction(client, address)
     if "recrawl" in plan.given:
         _look_at_older(plan, client)
     if plan.demo and not named and plan.older is None:
         plan.name = _unfinished_demo(client) or plan.name
     with connection.explained(address):
+        if plan.detach:
+            return detaching.to_service(plan, client)
         return _follow(plan, client, address, stack=None)
 
 
 def _look_at_older(plan: Plan, client: redis.Redis) -> None:
     """Read what the crawl to be crawled again was made with, before anything is started."""
-    plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say)
+    seeded = bool(plan.seeds or plan.source or plan.stream)
+    plan.older = recrawling.look(client, plan.given["recrawl"], plan.name, plan.given, say, seeded=seeded)
     plan.allow = (*plan.allow, *(plan.older.allow_addresses or ()))
     plan.demo = plan.older.demo
     plan.extractor = plan.older.extractor
@@ -180,6 +192,7 @@ def _continue_private(plan: Plan) -> bool:
                     raise results.unknown(client, plan.name)
                 return True
             options, _, _, state = stored
+            _refuse_ended(plan.name, state)
             _refuse_other_options(plan, options)
             if state == names.FINISHED and not submission.brings_news(
                 plan, Frontier(client, plan.name), options
@@ -210,7 +223,9 @@ def _new_name(plan: Plan) -> str:
 def _unfinished_demo(client: redis.Redis) -> str | None:
     """Return the newest demo crawl that has not ended."""
     for name in reversed(results.crawls(client)):
-        stored = Frontier(client, name).options()
+        stored = None
+        with contextlib.suppress(UsageError):  # of another release: not ours to continue
+            stored = Frontier(client, name).options()
         if stored is not None and stored[0].demo and stored[3] == names.RUNNING:
             return name
     return None
@@ -254,6 +269,16 @@ def _refuse_other_options(plan: Plan, options: CrawlOptions) -> None:
             raise CrawlExistsError(message)
 
 
+def _refuse_ended(crawl: str, state: str) -> None:
+    """Raise UsageError for a crawl that a person ended."""
+    if state in names.OVER:
+        message = (
+            f"crawl '{crawl}' was {state} and does not go on; choose another --name, "
+            f"or remove it with `{_command()} delete {crawl}`"
+        )
+        raise UsageError(message)
+
+
 def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     """Make or continue the crawl; return its options and state.
 
@@ -265,9 +290,12 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     if stored is None:
         if plan.stream is not None and not plan.seeds and plan.older is None:
             plan.stream.wait_for_first()
-        _, options, state = frontier.create(_options(plan))
+        planned = _options(plan)
+        _, unnamed = submission.further(plan, frontier, planned)
+        _, options, state = frontier.create(planned, unnamed=unnamed or plan.stream is not None)
     else:
         options, _, _, state = stored
+    _refuse_ended(frontier.crawl, state)
     _refuse_other_options(plan, options)
     if state == names.FINISHED and not submission.brings_news(plan, frontier, options):
         return options, state
@@ -278,6 +306,10 @@ def _submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
     if new or unnamed:
         options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
         frontier.reopen(options if new else None, unnamed=unnamed)
+    if state == names.PAUSED:
+        # Whoever continues a crawl wants it to go on.
+        frontier.resume()
+        return options, names.RUNNING
     return options, names.RUNNING if new or unnamed or plan.stream is not None else state
 
 
@@ -285,49 +317,92 @@ def _follow(plan: Plan, client: redis.Redis, address: str, *, stack: Stack | Non
     """Submit the crawl, pump it to its end, and say what came of it."""
     assert plan.name is not None
     frontier = Frontier(client, plan.name)
-    options, state = _submit(plan, frontier)
-    flower = _flower_line(stack)
-    if flower and plan.demo:
-        say(flower)
-    if state == names.FINISHED:
-        return _said_finished(plan, client, options, stack)
-    if plan.stream is not None:
-        say(f"seeds are read from {plan.stream.shown} while the crawl runs; it ends after that")
-    say(_first_line(plan.name, options, stack))
-    app = broker.make_app(address)
-    with ProgressDisplay(client, plan.name) as display:
-        if stack is not None:
-            stack.say = display.say
-
-        def watch() -> None:
-            if stack is not None:
-                stack.watch()
-            display.tick()
-
-        pump = Pump(
-            client,
-            app,
-            frontier,
-            options,
-            watch=watch,
-            say=display.say,
-            memory_limit_bytes=plan.settings.max_redis_mb * 2**20 if plan.settings.max_redis_mb else None,
-            worker_wait_s=WORKER_WAIT_S if stack is None else OWN_WORKER_WAIT_S,
-            stream=plan.stream,
-        )
-        try:
-            submission.admit(plan, frontier, options, watch, display.say)
-            state = pump.run()
-        except KeyboardInterrupt:
-            verb = "demo" if options.demo else "crawl"
-            display.say(
-                f"interrupted; '{plan.name}' is kept and continues with `{_command()} {verb} --name {plan.name}`"
-            )
-            raise
+    with Submitter(client, plan.name) as submitter:
+        options, state = _submit(plan, frontier)
+        flower = _flower_line(stack)
+        if flower and plan.demo:
+            say(flower)
+        if state == names.FINISHED:
+            return _said_finished(plan, client, options, stack)
+        if plan.stream is not None:
+            say(f"seeds are read from {plan.stream.shown} while the crawl runs; it ends after that")
+        say(_first_line(plan.name, options, stack))
+        with ProgressDisplay(client, plan.name) as display:
+            state = _pumped(plan, frontier, options, address, stack, display, submitter)
     if state != names.FINISHED:
-        say(f"crawl '{plan.name}' is {state}; continue it with `{_command()} crawl --name {plan.name}`")
-        return 4
+        return _ended_early(plan, client, state)
     return _end(plan, client, options, flower, stack)
+
+
+def _pumped(
+    plan: Plan,
+    frontier: Frontier,
+    options: CrawlOptions,
+    address: str,
+    stack: Stack | None,
+    display: ProgressDisplay,
+    submitter: Submitter,
+) -> str:
+    """Admit the seeds and pump the crawl, or stand by while another producer does; return its state."""
+    if stack is not None:
+        stack.say = display.say
+
+    def watch() -> None:
+        if stack is not None:
+            stack.watch()
+        if plan.stream is not None and not plan.stream.open:
+            submitter.release()
+        submitter.keep()
+        display.tick()
+
+    pump = Pump(
+        frontier.client,
+        broker.make_app(address),
+        frontier,
+        options,
+        watch=watch,
+        say=display.say,
+        memory_limit_bytes=plan.settings.max_redis_bytes,
+        bodies_bytes=plan.settings.max_bodies_bytes,
+        worker_wait_s=WORKER_WAIT_S if stack is None else OWN_WORKER_WAIT_S,
+        stream=plan.stream,
+    )
+    try:
+        submission.admit(plan, frontier, options, watch, display.say)
+        if plan.stream is None:
+            # In this order no pump service comes in between.
+            pump.take()
+            submitter.release()
+        return pump.run()
+    except KeyboardInterrupt:
+        display.say(_interrupted(plan, frontier.client, options, stack))
+        raise
+
+
+def _interrupted(plan: Plan, client: redis.Redis, options: CrawlOptions, stack: Stack | None) -> str:
+    with contextlib.suppress(redis.RedisError):
+        if stack is None and results.pump_services(client):
+            return (
+                f"interrupted; a pump service goes on with '{plan.name}'. "
+                f"`{_command()} pause {plan.name}` stops it"
+            )
+    verb = "demo" if options.demo else "crawl"
+    return f"interrupted; '{plan.name}' is kept and continues with `{_command()} {verb} --name {plan.name}`"
+
+
+def _ended_early(plan: Plan, client: redis.Redis, state: str) -> int:
+    """Say that somebody paused or cancelled the crawl, and what can be done; return the exit code."""
+    name = plan.name
+    if state == names.PAUSED:
+        say(f"crawl '{name}' was paused; it goes on with `{_command()} crawl --name {name}`")
+    elif state in names.OVER:
+        say(f"crawl '{name}' was cancelled; its records are kept: `{_command()} export {name}`")
+    else:
+        say(f"crawl '{name}' is gone: somebody deleted it")
+    if plan.as_json and state in (names.PAUSED, *names.OVER):
+        with contextlib.suppress(UnknownCrawlError):
+            print(json.dumps(summary.as_dict(results.status(client, str(name)))), flush=True)
+    return StoppedError.exit_code
 
 
 def _first_line(name: str, options: CrawlOptions, stack: Stack | None) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawl import keys, names, records, results, urls
-from worker.parse import directives
+from crawl import admission, keys, names, records, results, urls
+from worker import pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +48,18 @@ class Linked(msgspec.Struct):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One request that was made; times are Redis milliseconds, `delay_ms` was in force at its host."""
+    """One request that was made; times are Redis milliseconds, `delay_ms` was in force at its host.
+
+    `pool` is None where the worker's name does not tell it. `generation` is 0 but for what `retry` had asked for.
+    """
 
     start_ms: int
     end_ms: int
     delay_ms: int
     worker: str
     result: str
+    pool: str | None = None
+    generation: int = 0
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -87,6 +92,11 @@ def seen(client: redis.Redis, crawl: str, options: CrawlOptions, url: str) -> bo
     """Whether a URL was admitted."""
     fingerprint = urls.fingerprint(url)
     return bool(client.sismember(keys.seen(crawl, fingerprint % options.seen_buckets), str(fingerprint)))
+
+
+def is_tried_again(client: redis.Redis, crawl: str, url: str) -> bool:
+    """Whether a URL that has a record is to get a newer one (`retry`)."""
+    return bool(client.hexists(keys.retried(crawl), str(urls.fingerprint(url))))
 
 
 def scope_seeds(client: redis.Redis, crawl: str) -> list[str]:
@@ -142,7 +152,7 @@ def linked(client: redis.Redis, crawl: str, url: str) -> Linked:
             found.redirects.append(page.url)
         if url in page.links and page.url != url:
             found.count += 1
-            found.nofollow += directives.forbid_links(page.robots)
+            found.nofollow += admission.forbid_links(page.robots)
             found.depth = page.depth + 1 if found.depth is None else min(found.depth, page.depth + 1)
             if len(found.first) < MOST_NAMED:
                 found.first.append(page.url)
@@ -177,7 +187,8 @@ def _hop(url: str, record: PageRecord | None) -> Hop:
 def attempts(client: redis.Redis, crawl: str, url: str) -> list[Attempt]:
     """Return every request that was made for a URL, oldest first, as far as they are kept."""
     needle = quoted(url)
-    found = []
+    found: list[Attempt] = []
+    ended = _generations(client, crawl, url)
     start = "-"
     while True:
         rows: list[Any] = client.xrange(keys.attempts(crawl), min=start, count=_PAGE)
@@ -185,13 +196,33 @@ def attempts(client: redis.Redis, crawl: str, url: str) -> list[Attempt]:
             if needle in fields[b"a"]:
                 made = msgspec.json.decode(fields[b"a"])
                 found += [
-                    Attempt(row[3], row[4], row[5], row[6], row[7])
+                    Attempt(
+                        *(row[3], row[4], row[5], row[6], row[7], _pool_of(row[6])),
+                        generation=sum(row[4] > at_ms for at_ms in ended),
+                    )
                     for row in made
                     if row[0] == url and row[2] == names.PAGE
                 ]
         if len(rows) < _PAGE:
             return found
         start = f"({rows[-1][0].decode()}"
+
+
+def _pool_of(worker: str) -> str | None:
+    """Return the pool that a worker's name tells (`worker.command`); one that somebody else named need not have any."""
+    return next((word for word in worker.split("-")[:2] if word in pools.TABLE), None)
+
+
+def _generations(client: redis.Redis, crawl: str, url: str) -> list[int]:
+    """Return when each of a URL's records was written; nothing where the crawl has tried nothing again."""
+    if not client.hexists(keys.crawl(crawl), "generation"):
+        return []
+    fingerprint = str(urls.fingerprint(url))
+    return [
+        int(entry.identifier.partition("-")[0])
+        for entry in results.listed(client, crawl)
+        if entry.fingerprint == fingerprint
+    ]
 
 
 def robots(client: redis.Redis, options: CrawlOptions, url: str) -> Robots | None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,10 @@ from rich.table import Table
 
 from crawl import audit as auditing
 from crawl import politeness as judging
-from crawl import results, settings
+from crawl import results, settings, share, tombstones
+from crawl.errors import UsageError
 from embedded.attachment import reading
-from export import files
+from export import files, trimmed
 from poolcrawl import checkup, summary
 
 if TYPE_CHECKING:
@@ -39,17 +41,26 @@ def reader_may_leave() -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_crawls(*, as_json: bool) -> None:
     """List all crawls, oldest first."""
+    found, others = [], {}
     with reading(settings.load()) as client:
-        found = [results.status(client, name) for name in results.crawls(client)]
+        for name in results.crawls(client):
+            try:
+                found.append(results.status(client, name))
+            except UsageError as error:  # of another release
+                others[name] = str(error)
     if as_json:
         for one in found:
             print(json.dumps(summary.as_dict(one)))
+        for name, why in others.items():
+            print(json.dumps({"crawl": name, "state": None, "error": why}))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("crawl", "state", "pages", "admitted", "seconds"):
         table.add_column(column, justify="left" if column in ("crawl", "state") else "right")
     for one in found:
         table.add_row(one.crawl, one.state, str(one.done), str(one.admitted), f"{one.elapsed_s:.1f}")
+    for name in others:
+        table.add_row(name, "of another release", "", "", "")
     Console(highlight=False).print(table)
 
 
@@ -58,16 +69,21 @@ def list_crawls(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(crawl: str | None, *, as_json: bool) -> None:
     """Show how far a crawl is (default: the newest)."""
-    with reading(settings.load()) as client:
+    own = settings.load()
+    with reading(own) as client:
         found = results.status(client, results.resolve(client, crawl))
+        held = share.of_crawl(client, found.crawl, own.max_redis_bytes)
     if as_json:
+        more = {"trimmed": found.trimmed, "trimmed_to": found.trimmed_to or None, **held.row(found.admitted)}
         print(
             json.dumps(
-                summary.as_dict(found, paused_by=found.paused_by, done_share=round(found.done_share, 4))
+                summary.as_dict(
+                    found, paused_by=found.paused_by, done_share=round(found.done_share, 4), **more
+                )
             )
         )
     else:
-        print("\n".join(summary.lines(found)))
+        print("\n".join((*summary.lines(found), *held.lines(found.admitted))))
 
 
 @click.command(epilog="Example: poolcrawl export demo-1 --output pages.jsonl")
@@ -78,19 +94,42 @@ def status(crawl: str | None, *, as_json: bool) -> None:
 @click.option(
     "--format", "format_name", type=click.Choice(sorted(files.FORMATS)), default="jsonl", show_default=True
 )
-def export(crawl: str | None, output: str, format_name: str) -> None:
+@click.option(
+    "--trim", is_flag=True, help="Remove from Redis what is safely in the file; a tombstone of each stays."
+)
+def export(crawl: str | None, output: str, format_name: str, *, trim: bool) -> None:
     """Write a crawl's page records (default: of the newest), one JSON object per line."""
     own = settings.load()
+    if trim and output == "-":
+        message = "--trim needs --output FILE: what is not kept must not be trimmed"
+        raise UsageError(message)
     if output != "-":
         files.check_writable(output)
     with reading(own) as client:
         name = results.resolve(client, crawl)
+        before = results.status(client, name)
         if output == "-":
             with reader_may_leave():
                 files.to_stream(client, name, format_name, sys.stdout.buffer)
+        elif trim:
+            found = trimmed.to_file(client, name, output)
+            print(
+                f"{found.records} records of '{name}' in {output}; {found.trimmed} trimmed from Redis",
+                file=sys.stderr,
+            )
+            if found.kept:
+                print(
+                    f"{found.kept} records were not trimmed: they are not in {output} as they are in Redis, or wait to "
+                    "be tried again",
+                    file=sys.stderr,
+                )
         else:
             count = files.to_file(client, name, format_name, output)
             print(f"{count} records of '{name}' in {output}", file=sys.stderr)
+        if before.trimmed and str(Path(output).absolute()) != before.trimmed_to:
+            print(
+                f"'{name}': {tombstones.told(before.trimmed, before.trimmed_to)}; not here", file=sys.stderr
+            )
 
 
 @click.command(epilog="Example: poolcrawl audit demo-1 --json")
@@ -99,14 +138,22 @@ def export(crawl: str | None, output: str, format_name: str) -> None:
     "--politeness", is_flag=True, help="Also check that no host was asked too soon or too often at once."
 )
 @click.option(
+    "--with",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File of `export --trim`: its records are checked, too, and the digest is that of all.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="One JSON line at the end; with --politeness, one more before it."
 )
-def audit(crawl: str | None, *, politeness: bool, as_json: bool) -> int:
-    """Check that every admitted URL has exactly one record; exit 1 when not (default: the newest crawl)."""
-    with reading(settings.load()) as client:
+def audit(crawl: str | None, *, politeness: bool, file: Path | None, as_json: bool) -> int:
+    """Check that every admitted URL has exactly one record; name it and exit 1 when not (default: the newest crawl)."""
+    with reading(settings.load()) as client, contextlib.ExitStack() as opened:
         name = results.resolve(client, crawl)
         manners = judging.audit(client, name) if politeness else None
-        found = auditing.audit(client, name)
+        found = auditing.audit(client, name, opened.enter_context(file.open("rb")) if file else None)
+        place = tombstones.place(client, name)
     if manners is not None:
         with reader_may_leave():
             print(msgspec.json.encode(manners).decode() if as_json else "\n".join(summary.manners(manners)))
@@ -116,8 +163,24 @@ def audit(crawl: str | None, *, politeness: bool, as_json: bool) -> int:
         verdict = "clean" if found.clean else "NOT CLEAN"
         unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
         print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
-        print(f"  missing {found.missing}, duplicate {found.duplicate}, kept out by a cap {found.capped}")
-        print(f"  digest {found.digest}")
+        strays = f", never admitted {found.strays}" if found.strays else ""
+        print(
+            f"  missing {found.missing}, duplicate {found.duplicate}{strays}, kept out by a cap {found.capped}"
+        )
+        if found.cancelled:
+            print(
+                f"  cancelled {found.cancelled}: admitted, without a record because the crawl was cancelled"
+            )
+        for fault in found.faults:
+            print(f"  {fault.kind} {fault.url or f'(fingerprint {fault.fingerprint})'}: {fault.what}")
+        if found.retried:
+            print(f"  tried again {found.retried}, in {found.generations} generation(s)")
+        if found.trimmed:
+            print(f"  {tombstones.told(found.trimmed, place)}")
+        if found.absent:
+            print(f"  {found.absent} of them are not in {file}, or not as they were")
+        without = "none: of trimmed records only `audit --with FILE` can tell" if found.digest is None else ""
+        print(f"  digest {found.digest or without}")
     return 0 if found.clean and not (manners and manners.violations) else 1
 
 

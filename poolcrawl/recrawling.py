@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawl import names, results
+from crawl import names, results, tombstones
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from producer.seeds import MOST_NAMED
@@ -30,9 +30,19 @@ _told = msgspec.json.Decoder(_Told)
 
 
 def look(
-    client: redis.Redis, older: str, newer: str | None, given: Mapping[str, Any], say: Callable[[str], None]
+    client: redis.Redis,
+    older: str,
+    newer: str | None,
+    given: Mapping[str, Any],
+    say: Callable[[str], None],
+    *,
+    seeded: bool = False,
 ) -> CrawlOptions:
-    """Return the older crawl's options. Raises UnknownCrawlError, or UsageError for a crawl of itself."""
+    """Return the older crawl's options.
+
+    Raises UnknownCrawlError, or UsageError for a crawl of itself, and for one whose seeds went with its trimmed
+    records, unless it is `seeded` from elsewhere.
+    """
     if older == newer:
         message = f"'{older}' cannot be the recrawl of itself; leave --name out, or choose another one"
         raise UsageError(message)
@@ -40,6 +50,13 @@ def look(
     if stored is None:
         raise results.unknown(client, older)
     options, _, _, state = stored
+    trimmed = tombstones.count(client, older)
+    if trimmed:
+        told = f"crawl '{older}': {tombstones.told(trimmed, tombstones.place(client, older))}"
+        if Frontier(client, older).has_unnamed_seeds() and not seeded:
+            message = f"{told}, and so are seeds of a file or a stream; give those again with --seeds"
+            raise UsageError(message)
+        say(f"{told}; those pages are asked for in full, and seeds among them only if they are named again")
     if state != names.FINISHED:
         say(f"crawl '{older}' is {state}, not finished: what it has not reached yet is asked for as new")
     if not msgspec.structs.replace(options, **given).reads_as(options):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawl import names, traps, urls
+from crawl.admission import may_follow
 from crawl.errors import FetchError
 from crawl.records import FetchRequest
 from crawl.scope import Scope, Verdict
@@ -172,7 +173,7 @@ class Rehearsal:
         self._say(f"{seed}: {ref.status}, {len(links)} links")
         via = names.SITEMAP if document.kind == names.SITEMAP else names.LINK
         said = directives.applying(document.robots_meta, ref.robots_tag, self._token)
-        stay = options.robots == "obey" and directives.forbid_links(said)
+        stay = not may_follow(options, said)
         for link in links:
             if stay:
                 verdict = Verdict("nofollow", "nofollow", "the page asks not to follow its links")

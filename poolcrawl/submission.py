@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from crawl.errors import StoppedError
 from crawl.frontier import Frontier
 from poolcrawl import recrawling
 from producer import seeds as seeding
+from producer.pressure import Pressure
 from producer.seeds import Intake
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def admit(
     Raises StoppedError when Redis is full.
     """
     intake = Intake(frontier, options)
+    pressure = Pressure(frontier.client, frontier.crawl, limit_bytes=plan.settings.max_redis_bytes)
+
+    def look() -> None:
+        watch()
+        pressure.require_room_for_seeds()
+
     named = set(options.seeds)
     others = itertools.chain(
         recrawling.seeds(frontier.client, options.recrawl) if options.recrawl else (),
@@ -62,18 +68,14 @@ def admit(
     )
     try:
         intake.admit_named()
-        room = intake.admit_all(others, watch)
+        room = intake.admit_all(others, look)
         if plan.source is not None and room:
             complaints = seeding.Complaints(plan.source.shown, say)
-            room = intake.admit_all(seeding.Verdicts(plan.source, complaints.tell), watch)
+            room = intake.admit_all(seeding.Verdicts(plan.source, complaints.tell), look)
             complaints.end()
         if not room:
             say("the crawl has its pages (--max-pages); the rest of the seeds is not read")
     except redis.exceptions.OutOfMemoryError:
-        message = (
-            "paused: memory. Redis is full before all seeds were admitted; raise maxmemory, then continue with "
-            f"`poolcrawl crawl --name {plan.name}` and the same seeds"
-        )
-        raise StoppedError(message) from None
+        raise pressure.no_room_for_seeds() from None
     if plan.stream is None:
         intake.close()

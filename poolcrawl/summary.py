@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from crawl import results
+from crawl import results, tombstones
+from crawl.connection import MEMORY_REMEDY
 
 if TYPE_CHECKING:
     import redis
@@ -32,6 +33,8 @@ def as_dict(status: Status, **more: Any) -> dict[str, Any]:
         "refused": status.refused,
         "elapsed_s": round(status.elapsed_s, 3),
         "pages_per_s": round(status.done / status.elapsed_s, 2),
+        "cancelled": status.cancelled,
+        "seeds_cut": status.seeds_cut,
         **more,
     }
 
@@ -40,19 +43,37 @@ def lines(status: Status) -> list[str]:
     """Return a crawl's state for people."""
     # What `state` says in Redis changes only at the end; a person wants to know whether anybody works on it.
     idle = status.state == "running" and not status.pumped
-    ended = "" if status.state != "running" or not status.paused_by else f", paused: {status.paused_by}"
+    ended = (
+        ""
+        if status.state not in ("running", "paused") or not status.paused_by
+        else f", paused: {status.paused_by}"
+    )
     text = [
         (
             f"{status.crawl}: {status.state}{ended}; {status.done} of {status.admitted} pages done "
             f"({status.done_share:.0%}) in {status.elapsed_s:.1f} s, {status.done / status.elapsed_s:.1f} pages/s"
         )
     ]
+    if ended and status.paused_by == "memory":
+        text.append(f"  memory: {MEMORY_REMEDY}")
     if idle:
         verb = "demo" if status.demo else "crawl"
         text.append(f"  no producer works on it; continue it with `poolcrawl {verb} --name {status.crawl}`")
+    if status.state == "paused":
+        text.append(f"  `poolcrawl resume {status.crawl}` lets it go on")
+    if status.state == "deleted":
+        text.append(f"  being deleted; `poolcrawl delete {status.crawl}` goes on with it")
+    if status.seeds_cut and status.state in ("running", "paused"):
+        text.append("  its seed source was cut before its end; submit the same seeds again to complete it")
+    if status.cancelled:
+        text.append(f"  cancelled {status.cancelled} URLs: they waited, and have no record")
     if status.waiting or status.leased:
         text.append(
             f"  waiting {status.waiting}, in flight {status.leased}, of them retried later {status.delayed}"
+        )
+    if status.retrying:
+        text.append(
+            f"  of them with an older record, tried again (generation {status.generation}): {status.retrying}"
         )
     for outcome, count in status.outcomes.items():
         text.append(f"  {outcome:<9}{count:>7}")
@@ -71,6 +92,8 @@ def lines(status: Status) -> list[str]:
             f"  trap, budget: set aside, not lost; `poolcrawl parked {status.crawl}` lists them, "
             f"`poolcrawl release {status.crawl} --pattern P` admits them"
         )
+    if status.trimmed:
+        text.append(f"  {tombstones.told(status.trimmed, status.trimmed_to)}")
     if status.losses:
         text.append(f"  URLs charged with a lost worker: {status.losses}")
     return text

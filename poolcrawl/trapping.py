@@ -54,18 +54,24 @@ def release(crawl: str | None, *, pattern: str | None, everything: bool, as_json
     with reading(settings.load()) as client:
         found = parking.release(client, results.resolve(client, crawl), pattern)
         pumped = results.status(client, found.crawl).pumped
+        service = results.pump_services(client) > 0
     if as_json:
         print(msgspec.json.encode(found).decode())
         return
-    for line in _said(found, pumped=pumped):
+    for line in _said(found, pumped=pumped, service=service):
         print(line)
 
 
-def _said(found: Released, *, pumped: bool) -> list[str]:
+def _said(found: Released, *, pumped: bool, service: bool) -> list[str]:
     lines = [f"{found.crawl}: {found.released} URLs of {len(found.patterns)} pattern(s) are admitted"]
     if found.left:
         lines.append(f"  {found.left} stay parked: the crawl has as many URLs as --max-pages allows")
     if found.released and not pumped:
         again = "it was finished and is open again; " if found.state == names.FINISHED else ""
-        lines.append(f"  {again}crawl them with `poolcrawl crawl --name {found.crawl}`")
+        how = (
+            "a pump service sends them within seconds"
+            if service
+            else f"crawl them with `poolcrawl crawl --name {found.crawl}`"
+        )
+        lines.append(f"  {again}{how}")
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import redis
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -13,8 +14,6 @@ from crawl import results
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-    import redis
 
     from crawl.results import Status
 
@@ -75,7 +74,12 @@ class ProgressDisplay:
         now = time.monotonic()
         if now - self._shown_at < (LOOK_S if self._terminal else LINE_S):
             return
-        status = results.status(self._client, self._crawl)
+        try:
+            status = results.status(self._client, self._crawl)
+        except (redis.ConnectionError, redis.TimeoutError, OSError):
+            # The pump says that Redis is away, and waits; what is shown can wait, too.
+            self._shown_at = time.monotonic()
+            return
         first, done = self._rated or (now, status.done)
         rate = (status.done - done) / (now - first) if now > first else 0.0
         self._rated = (now, status.done)

@@ -198,6 +198,8 @@ class Intake:
     def __init__(self, frontier: Frontier, options: CrawlOptions) -> None:
         self._frontier = frontier
         self._options = options
+        #: What widens the scope without any entry.
+        self._named = {scope_entry(options.scope, seed) for seed in options.seeds}
 
     def _links(self, seeds: Iterable[str]) -> Links:
         seconds, micros = self._frontier.client.time()
@@ -218,14 +220,21 @@ class Intake:
         for part in slices(self._options.seeds):
             self._frontier.add(self._links(part), max_pages=self._options.max_pages)
 
-    def admit(self, seeds: list[str]) -> bool:
-        """Admit one slice of other seeds; return whether the crawl has room for more. Safe to repeat."""
+    def admit(self, seeds: list[str], *, late: bool = False) -> bool:
+        """Admit one slice of other seeds; return whether the crawl has room for more. Safe to repeat.
+
+        `late` says that the crawl runs, so that links may have led to them before.
+        """
         kind = self._options.scope
         entries = dict.fromkeys(scope_entry(kind, seed) for seed in seeds)
+        for named in self._named:
+            entries.pop(named, None)
         _, capped = self._frontier.add(
             self._links(seeds),
             max_pages=self._options.max_pages,
             scope_seeds=[entry for entry in entries if entry is not None],
+            late=self._options if late else None,
+            heirs=[self._plain(seed) for seed in seeds] if late else (),
         )
         return not capped or not self.full()
 

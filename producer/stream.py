@@ -75,7 +75,7 @@ class Stream:
             except queue.Empty:
                 break
         if self._slice:
-            room = intake.admit(self._slice)
+            room = intake.admit(self._slice, late=True)
             self._slice = []
             if not room:
                 self._say(f"the crawl has its pages (--max-pages); the rest of {self.shown} is not read")

@@ -12,7 +12,7 @@ import pytest
 
 _TESTS = Path(__file__).parent
 #: Test modules that start whole stacks or measure; `features` does by its conftest.
-_STARTS = re.compile(r"^(from|import) (stack|equal|lab|embedded)\b", re.MULTILINE)
+_STARTS = re.compile(r"^(from|import) (stack|equal|lab|embedded|chaos)\b", re.MULTILINE)
 
 # No deadline per example: two cores are shared with real worker processes, so a slow example proves nothing.
 hypothesis.settings.register_profile("poolcrawl", deadline=None)

@@ -145,8 +145,9 @@ def result(crawl: str, request: FetchRequest, outcome: str = "ok", reason: str |
         attempts=request.attempts + 1,
         outcome=outcome,
         reason=reason,
+        generation=request.generation,
     )
-    return Result(request.url, request.depth, outcome, reason, to_json(record))
+    return Result(request.url, request.depth, outcome, reason, to_json(record), request.generation)
 
 
 def complete(

@@ -32,10 +32,11 @@ def _read(path: str) -> str:
 
 def _rows(path: str) -> dict[str, list[str]]:
     """Return the rows of a document's tables: the name in the first cell -> the other cells."""
-    rows = {}
+    rows: dict[str, list[str]] = {}
     for line in _read(path).splitlines():
         match = re.match(r"^\| `([^`]+)` \|(.*)\|$", line)
         if match:
+            assert match[1] not in rows or path != "docs/keys.md", f"{path} has two rows of {match[1]}"
             rows[match[1]] = [cell.strip() for cell in match[2].split(" | ")]
     return rows
 

@@ -10,12 +10,13 @@ import logging
 import sys
 from typing import Any
 
+from billiard.exceptions import WorkerLostError
 from celery import signals
 
 from crawl import settings
 from crawl.broker import make_app
 from crawl.errors import PoolcrawlError, UnavailableError
-from worker import drain, heartbeat, pools, tasks
+from worker import deaths, drain, heartbeat, pools, tasks
 
 
 def _make() -> Any:
@@ -33,8 +34,9 @@ def _make() -> Any:
 
 
 def _check(sender: Any = None, **_: Any) -> None:
-    """Refuse to run as another pool than the settings say, or as a gevent that is not patched."""
-    pool = pools.TABLE[settings.load().pool]
+    """Refuse to run as another pool than the settings say, or as a gevent that is not patched; else prepare."""
+    own = settings.load()
+    pool = pools.TABLE[own.pool]
     running = sender.pool_cls.__module__
     if running != pool.celery_module:
         actual = next((row.name for row in pools.TABLE.values() if row.celery_module == running), running)
@@ -49,6 +51,7 @@ def _check(sender: Any = None, **_: Any) -> None:
     if fault:
         sys.stderr.write(f"poolcrawl worker: {fault}\n")
         raise SystemExit(2)
+    pool.prepare(own.concurrency or pool.default_concurrency())
 
 
 def _ready(sender: Any = None, **_: Any) -> None:
@@ -59,12 +62,26 @@ def _ready(sender: Any = None, **_: Any) -> None:
     heartbeat.announce(sender.hostname)
 
 
+def _child_begins(**_: Any) -> None:
+    # Only prefork has children. One that begins later replaces one that has ended.
+    deaths.look(settings.load().redis_address() or "")
+
+
 def _ending(**_: Any) -> None:
     drain.begin()
 
 
 def _ended(sender: Any = None, **_: Any) -> None:
     heartbeat.retract(sender.hostname)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Leave out the traceback where a pool's child was killed: it shows Celery's inside, the line says all there is."""
+    error = record.exc_info[1] if record.exc_info else None
+    # billiard hands it over wrapped.
+    if isinstance(getattr(error, "exc", error), WorkerLostError):
+        record.exc_info = None
+    return True
 
 
 try:
@@ -75,7 +92,9 @@ except PoolcrawlError as error:
 
 # Weak references would let these go at once.
 signals.worker_init.connect(_check, weak=False)
+signals.worker_process_init.connect(_child_begins, weak=False)
 signals.worker_ready.connect(_ready, weak=False)
 signals.worker_shutting_down.connect(_ending, weak=False)
 signals.worker_shutdown.connect(_ended, weak=False)
 logging.getLogger("urllib3").setLevel(logging.ERROR)
+logging.getLogger("celery.worker.request").addFilter(_in_one_line)

@@ -15,7 +15,7 @@ from crawl.batches import Refusal, Renewal, Report
 from crawl.errors import UnknownCrawlError
 from crawl.frontier import BATCH_BUDGET_S, HOST_REFUSAL_LIMIT
 from crawl.records import REASONS, Fetched, PageRef, to_json
-from worker import drain, validators
+from worker import deaths, drain, validators
 from worker.cookies import Jar
 from worker.fetch import fetch, fetch_robots
 from worker.robots import product_token
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from crawl.records import CrawlOptions, FetchRequest
     from worker.leases import Held
     from worker.process import Process, Terms
-    from worker.sessions import Web
+    from worker.sessions import Limits, Web
+    from worker.turns import Turn
 
 #: Bytes of bodies one batch gathers before it ends early.
 BATCH_BYTES = 8 * 1024 * 1024
@@ -54,25 +55,36 @@ class FetchedBatch(msgspec.Struct):
         }
 
 
-def fetch_batch(process: Process, crawl: str, lease: str, *, worker: str, slot: str) -> FetchedBatch | None:
+def fetch_batch(
+    process: Process, crawl: str, lease: str, *, worker: str, slot: str, turn: Turn
+) -> FetchedBatch | None:
     """Take a leased batch and make its requests; None when it is not to be had (a second delivery, a paused crawl)."""
     frontier = process.frontier(crawl)
     terms = process.terms(crawl)
+    process.notices.listen()
     before = time.monotonic()
-    started = frontier.start(lease, nonce=secrets.token_hex(8), worker=worker, options=terms.options)
+    started = frontier.start(
+        lease,
+        nonce=secrets.token_hex(8),
+        worker=worker,
+        process=deaths.mark(worker),
+        options=terms.options,
+    )
     began = time.monotonic()
     if isinstance(started, str):
         return None
     terms = process.terms(crawl, started.crawl_id, started.revision)
     options = terms.options
-    if not options.delay_s:
-        # Only such crawls have batches of several requests.
-        process.notices.listen()
-    held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s))
+    held = process.renewer.hold(Renewal(crawl, lease, started.host, started.nonce, options.lease_s), before)
     try:
+        if started.requests[0].suspect and not started.doom:
+            turn.be_alone()
+            if not frontier.isolate(lease, started.nonce, options.total_timeout_s + options.lease_s):
+                return None
         asking = _Asking(process, crawl, terms, started, held, (before, began))
         asking.run()
-        asking.keep_cookies()
+        if held.kept():
+            asking.keep_cookies()
         batch = Fetched(pool=process.pool.name, slot=slot, worker=worker, refs=asking.refs)
         kept = frontier.fetched(
             started,
@@ -117,6 +129,8 @@ class _Asking:
         self._refusal: Refusal | None = None
         self._dropped: PageRef | None = None
         self._bytes = 0
+        #: The request that is under way, or was last.
+        self._limits: Limits | None = None
         self._token = product_token(self._options.user_agent)
         self._web: Web | None = None
         self._jar: Jar | None = None
@@ -127,6 +141,12 @@ class _Asking:
         self._validators: dict[int, Mapping[str, str]] = {}
         if self._options.recrawl is not None and started.kind == names.PAGE and not started.doom:
             self._validators = self._read_validators(self._options.recrawl)
+
+    def _begin(self, limits: Limits) -> None:
+        """Note a request for those who may have to end it: the lease's renewer, and the drain."""
+        self._limits = limits
+        self._held.asking(limits)
+        self._process.cutter.begin(limits)
 
     def clock_ms(self) -> int:
         """Return Redis time: what `start` said, plus what has passed here since."""
@@ -168,7 +188,8 @@ class _Asking:
                 return
             before = time.monotonic()
             ref = self._one(index, request)
-            if ref.requested and not self._held.kept():
+            cut = self._limits is not None and self._process.cutter.end(self._limits)
+            if ref.requested and (cut or not self._held.kept()):
                 # Aborted, or answered too late: it says nothing about the page, but the host was asked.
                 self.bodies.pop(index, None)
                 self._dropped = ref
@@ -202,13 +223,11 @@ class _Asking:
             if self._options.cookies and self._started.kind == names.PAGE:
                 self._jar = Jar(cookies.load(self._process.client, self._crawl, self._domain()))
         if self._started.kind == names.ROBOTS:
-            ref, body = fetch_robots(
-                request, index, self._web, self._options, self.clock_ms, self._held.asking
-            )
+            ref, body = fetch_robots(request, index, self._web, self._options, self.clock_ms, self._begin)
         else:
             extra = self._validators.get(index)
             ref, body = fetch(
-                request, index, self._web, self._options, self.clock_ms, self._held.asking, extra, self._jar
+                request, index, self._web, self._options, self.clock_ms, self._begin, extra, self._jar
             )
             if extra and ref.status == HTTPStatus.NOT_MODIFIED:
                 validators.accept(ref)

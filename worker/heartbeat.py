@@ -17,7 +17,7 @@ from celery import bootsteps
 from celery.worker import state
 
 from crawl import connection, keys, settings
-from worker import drain, pools
+from worker import deaths, drain, memory, pools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life; the key expires after three.
 PERIOD_S = 2.0
+#: At which signs of life to look for leases of processes that have ended: at the first, and when the last sign of a
+#: container's life before has expired.
+_LOOKS = (0, 4)
 
 
 class HeartbeatFile(bootsteps.StartStopStep):
@@ -56,7 +59,8 @@ def _touch(path: Path) -> None:
 
 def announce(name: str) -> None:
     """Write `poolcrawl:worker:<name>` every `PERIOD_S` seconds, from now on, in a thread of its own."""
-    threading.Thread(target=_announce, args=(name,), name="heartbeat", daemon=True).start()
+    recycling = memory.Recycling(settings.load(), name)
+    threading.Thread(target=_announce, args=(name, recycling), name="heartbeat", daemon=True).start()
 
 
 def retract(name: str) -> None:
@@ -68,12 +72,13 @@ def retract(name: str) -> None:
         log.warning("the heartbeat expires by itself: %s", error)
 
 
-def _announce(name: str) -> None:
+def _announce(name: str, recycling: memory.Recycling) -> None:
     own = settings.load()
     client = connection.connect(own.redis_address() or "", connections=2)
     pool = pools.TABLE[own.pool]
     slots = own.concurrency or pool.default_concurrency()
     expiry_ms = int(PERIOD_S * 3000)
+    ticks = 0
     while True:
         try:
             if drain.begun():
@@ -96,6 +101,10 @@ def _announce(name: str) -> None:
                 pipe.zadd(keys.workers(), {name: now_ms + expiry_ms})
                 pipe.zremrangebyscore(keys.workers(), "-inf", now_ms - 60_000)
                 pipe.execute()
+            if ticks in _LOOKS:
+                deaths.look(own.redis_address() or "")
+            ticks += 1
         except redis.RedisError as error:
             log.warning("cannot write the heartbeat: %s", error)
+        recycling.look()
         time.sleep(PERIOD_S)

@@ -32,6 +32,12 @@ class Abortable(Protocol):
         """End it now."""
 
 
+#: What a lease is told that is worth nothing any more: somebody else has its URLs, or nobody wants them.
+_WORTHLESS = frozenset({"gone", *names.OVER})
+#: Crawls whose last change is remembered; it matters for a batch that begins just then.
+_MOST_TOLD = 1000
+
+
 class Held:
     """One lease this process holds, as last heard of."""
 
@@ -42,8 +48,11 @@ class Held:
         self._request: Abortable | None = None
 
     def asking(self, request: Abortable) -> None:
-        """Note the request that is under way, to be aborted when the lease is lost."""
+        """Note the request that is under way, to be aborted when the lease is lost or the crawl cancelled."""
         self._request = request
+        if not self.kept():
+            # Told between two requests, when there was none to abort.
+            request.abort()
 
     def abort(self) -> None:
         """End the request that is under way: somebody else may ask for its URL by now."""
@@ -52,7 +61,7 @@ class Held:
 
     def kept(self) -> bool:
         """Whether the lease is still ours, as far as this process can know."""
-        return self.state != "gone" and time.monotonic() < self.good_until
+        return self.state not in _WORTHLESS and time.monotonic() < self.good_until
 
     def usable(self) -> bool:
         """Whether the crawl runs and the lease is still ours, as far as this process can know."""
@@ -65,16 +74,21 @@ class Renewer:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._held: dict[tuple[str, str], Held] = {}
+        #: Crawl -> state, and when it was told; a batch that began before that minds it.
+        self._told: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
         #: Set when the thread sleeps longer than a new lease can wait.
         self._changed = threading.Event()
         self._pause_s = math.inf
         self._thread: threading.Thread | None = None
 
-    def hold(self, renewal: Renewal) -> Held:
-        """Keep a lease alive until it is dropped."""
+    def hold(self, renewal: Renewal, since: float = math.inf) -> Held:
+        """Keep a lease alive until it is dropped; it was asked for at `since`, a time of `time.monotonic`."""
         held = Held(renewal)
         with self._lock:
+            state, at = self._told.get(renewal.crawl, (names.RUNNING, -math.inf))
+            if at >= since:
+                held.state = state
             self._held[renewal.crawl, renewal.lease] = held
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
@@ -87,6 +101,21 @@ class Renewer:
         """Stop renewing a lease."""
         with self._lock:
             self._held.pop((held.renewal.crawl, held.renewal.lease), None)
+
+    def told(self, crawl: str, state: str) -> None:
+        """Take a crawl's new state to heart at once: pause, or abort what is under way for a cancelled one."""
+        with self._lock:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told[crawl] = state, time.monotonic()
+            held = [one for one in self._held.values() if one.renewal.crawl == crawl]
+            # What was worth nothing stays so: a crawl of the same name may have been made since.
+            held = [one for one in held if one.state not in _WORTHLESS]
+            for one in held:
+                one.state = state
+        for one in held:
+            if not one.kept():
+                one.abort()
 
     def _pauses(self) -> Iterator[float]:
         while True:
@@ -107,7 +136,7 @@ class Renewer:
             if batch:
                 self._renew(batch)
             for held in batch:
-                if held.state == "gone" or time.monotonic() >= held.good_until:
+                if not held.kept():
                     held.abort()
 
     def _renew(self, batch: list[Held]) -> None:

@@ -1,7 +1,10 @@
-"""What this process hears about hosts while it asks them: a refusal, or a delay that has come up, ends batches there.
+"""What this process hears while it asks hosts: who refuses or has a delay now, and which crawl was paused or cancelled.
+
+The first two end the batches under way at that host, the others those of that crawl.
 
 One thread, one Redis connection, nothing to do until something is published; a slot reads a dictionary. It is a hint: a
-process that misses it ends its batch within `BATCH_BUDGET_S` anyway, and no batch begins before Redis allows it.
+process that misses it ends its batch within `BATCH_BUDGET_S` anyway, hears of its crawl with the next renewal, and no
+batch begins before Redis allows it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import redis
 from crawl import keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis.client import PubSub
 
 log = logging.getLogger(__name__)
@@ -28,10 +33,11 @@ MOST_HOSTS = 10_000
 
 
 class Notices:
-    """Listens on the channel of notices."""
+    """Listens on the channels of notices; `told` gets each crawl whose state changed, with the new state."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, told: Callable[[str, str], None] = lambda _, __: None) -> None:
         self._client = client
+        self._told = told
         self._heard: dict[str, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -59,7 +65,7 @@ class Notices:
         while True:
             try:
                 with self._client.pubsub(ignore_subscribe_messages=True) as channel:
-                    channel.subscribe(keys.notices())
+                    channel.subscribe(keys.notices(), keys.states())
                     self._read(channel)
             except (redis.RedisError, OSError) as error:
                 log.debug("no notices for now: %s", error)
@@ -68,5 +74,11 @@ class Notices:
     def _read(self, channel: PubSub) -> None:
         while True:
             message = channel.get_message(timeout=LOOK_S)
-            if message is not None:
-                self.note(message["data"].decode())
+            if message is None:
+                continue
+            text = message["data"].decode()
+            if message["channel"].decode() == keys.states():
+                crawl, _, state = text.partition(" ")
+                self._told(crawl, state)
+            else:
+                self.note(text)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crawl import names, urls
+from crawl.admission import Admission, may_follow
 from crawl.batches import Renewal, Result
 from crawl.errors import FetchError, UnknownCrawlError
+from crawl.frontier import PARSE_NEVER_S
 from crawl.records import FetchRequest, PageRecord, to_json
-from worker import validators
-from worker.admission import Admission
+from worker import deaths, validators
 from worker.parse import Document, directives
 from worker.robots import answer_of, product_token
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from crawl.batches import Loaded, RobotsAnswer
     from crawl.records import PageRef
     from worker.process import Process, Terms
+    from worker.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def parse_batch(
     *,
     worker: str,
     slot: str,
+    turn: Turn,
     bodies: Mapping[int, bytes] | None = None,
 ) -> int:
     """Parse a fetched batch and complete it; return how many URLs it closed (0: somebody else did, or it is gone).
@@ -55,13 +58,24 @@ def parse_batch(
     except UnknownCrawlError:
         return 0
     loaded = frontier.load(
-        lease, nonce=secrets.token_hex(8), options=terms.options, with_bodies=bodies is None
+        lease,
+        nonce=secrets.token_hex(8),
+        process=deaths.mark(worker),
+        options=terms.options,
+        with_bodies=bodies is None,
+        page_s=process.settings.parse_timeout_s,
     )
     if loaded is None:
         return 0
     terms = process.terms(crawl, loaded.crawl_id, loaded.revision)
     held = process.renewer.hold(Renewal(crawl, lease, loaded.host, loaded.nonce, terms.options.lease_s))
     try:
+        # Of what was not asked for there is nothing to read.
+        if loaded.requests[0].suspect and loaded.fetched.refs[0].requested:
+            turn.be_alone()
+            page_s = process.settings.parse_timeout_s
+            if not frontier.isolate(lease, loaded.nonce, max(PARSE_NEVER_S, page_s + terms.options.lease_s)):
+                return 0
         work = _Parsing(
             process, crawl, terms, loaded, loaded.bodies if bodies is None else bodies, (worker, slot)
         )
@@ -73,8 +87,10 @@ def parse_batch(
             work.admission.new,
             options=terms.options,
             scope_seeds=work.admission.scope_seeds,
+            scope_count=loaded.scope_count,
             refused=work.admission.refused,
             robots=work.robots,
+            heirs=work.admission.heirs,
         )
     finally:
         process.renewer.drop(held)
@@ -104,7 +120,9 @@ class _Parsing:
         frontier = process.frontier(crawl)
         scope = terms.scope_of(frontier, loaded.scope_count)
         self.sites: list[str] = []
-        self.admission = Admission(terms, loaded, scope, frontier.listed_sitemaps)
+        self.admission = Admission(
+            options, scope, frontier.listed_sitemaps, now_ms=loaded.now_ms, known=terms.known
+        )
         self.robots: RobotsAnswer | None = None
         self._process = process
         self._crawl = crawl
@@ -124,14 +142,19 @@ class _Parsing:
         older = self._older_records()
         for ref in self._loaded.fetched.refs:
             request = self._loaded.requests[ref.index]
-            if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
-                self._unchanged(request, ref, validators.stored(older.get(request.url)))
-            elif request.kind == names.ROBOTS:
-                self.robots = self._robots_answer(request, ref)
-            elif ref.transient and request.attempts + 1 < self._options.max_attempts:
-                self.retries.append(self._retry(request, ref))
-            else:
-                self._record(request, ref)
+            with self._process.watchdog.watching(request.url):
+                self._take(request, ref, older)
+
+    def _take(self, request: FetchRequest, ref: PageRef, older: Mapping[str, bytes | None]) -> None:
+        """Turn one reference into what it comes to."""
+        if ref.status == HTTPStatus.NOT_MODIFIED and ref.outcome == "ok":
+            self._unchanged(request, ref, validators.stored(older.get(request.url)))
+        elif request.kind == names.ROBOTS:
+            self.robots = self._robots_answer(request, ref)
+        elif ref.transient and request.attempts + 1 < self._options.max_attempts:
+            self.retries.append(self._retry(request, ref))
+        else:
+            self._record(request, ref)
 
     def _older_records(self) -> dict[str, bytes | None]:
         """Return what the older crawl has stored of the pages that have not changed since, by URL."""
@@ -156,7 +179,7 @@ class _Parsing:
         else:
             validators.restore(record, older)
             document = Document(links=older.links, kind=older.kind, robots=older.robots)
-            self.admission.links(request, document, follow=self._may_follow(record))
+            self.admission.links(request, document, follow=may_follow(self._options, record.robots))
         self._close(request, record)
 
     def _pause_ms(self, attempts: int, asked_s: float | None = None) -> int:
@@ -193,7 +216,9 @@ class _Parsing:
             self._site(request)
         record.parsed_at = _rfc3339(self._now_ms())
         self.results.append(
-            Result(request.url, request.depth, record.outcome, record.reason, to_json(record))
+            Result(
+                request.url, request.depth, record.outcome, record.reason, to_json(record), request.generation
+            )
         )
 
     def _site(self, request: FetchRequest) -> None:
@@ -204,9 +229,11 @@ class _Parsing:
         origin = urls.origin_of(request.url)
         if origin in self._sites or origin in self.sites:
             return
-        declared = self._process.sitemaps(self._crawl, self._options, origin)
-        if declared is not None:
-            self.admission.site(request, declared)
+        declared = self._process.frontier(self._crawl).site(self._options, origin)
+        if declared is None:
+            # Its robots.txt could not be had; after a retry it may be.
+            return
+        self.admission.site(request, declared)
         self.sites.append(origin)
 
     def _plain_record(self, request: FetchRequest, ref: PageRef) -> PageRecord:
@@ -241,6 +268,7 @@ class _Parsing:
             parse_slot=self._slot,
             lease=self._loaded.lease,
             robots=self._directives((), ref.robots_tag),
+            generation=request.generation,
         )
 
     def _directives(self, metas: Sequence[tuple[str, str]], header: str | None) -> list[str]:
@@ -281,9 +309,6 @@ class _Parsing:
             )
             return
         self.admission.redirect(request, target)
-
-    def _may_follow(self, record: PageRecord) -> bool:
-        return self._options.robots != "obey" or not directives.forbid_links(record.robots)
 
     def _read(self, request: FetchRequest, ref: PageRef, record: PageRecord) -> None:
         began = time.perf_counter()
@@ -329,7 +354,7 @@ class _Parsing:
         record.data = document.data
         record.detail = document.detail
         record.robots = self._directives(document.robots_meta, ref.robots_tag)
-        self.admission.links(request, document, follow=self._may_follow(record))
+        self.admission.links(request, document, follow=may_follow(self._options, record.robots))
         record.parse_ms = round((time.perf_counter() - began) * 1000, 3)
 
 

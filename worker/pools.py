@@ -45,6 +45,22 @@ def _gevent_is_patched() -> str | None:
     return None
 
 
+def _nothing_to_prepare(_slots: int) -> None:
+    return None
+
+
+def _prepare_hub(slots: int) -> None:
+    """Let names be resolved however many others are stuck: gevent has ten threads for it, then all others wait."""
+    import redis
+    from gevent import get_hub
+
+    hub = get_hub()
+    # A request is over long before the system's resolver gives a silent server up, so a slot may leave several behind.
+    hub.threadpool.maxsize = RESOLVING_PER_SLOT * slots + 10
+    # Celery says in a line when Redis is gone; the greenlet of its remote control dies of it with a traceback besides.
+    hub.NOT_ERROR = (*hub.NOT_ERROR, redis.ConnectionError, redis.TimeoutError)
+
+
 def _blocking_redis(url: str, connections: int) -> redis.Redis:
     from crawl import connection
 
@@ -55,6 +71,11 @@ def _awaited_redis(url: str, connections: int) -> redis.Redis:
     from worker import awaited
 
     return awaited.connect(url, connections)
+
+
+#: Threads in which one slot's names may be stuck at a time, where their number must be given: the C library tries for
+#: up to a minute, a request waits for a tenth of that. They are made when they are needed.
+RESOLVING_PER_SLOT = 6
 
 
 @dataclass(frozen=True)
@@ -77,6 +98,8 @@ class Pool:
     needs: str | None
     #: Returns one sentence when a worker of this pool must not run as it is, else None.
     fault: Callable[[], str | None]
+    #: Called once in a worker, with its slots, before it takes tasks.
+    prepare: Callable[[int], None] = _nothing_to_prepare
     #: What to do where that package is missing.
     remedy: str = "install it with `pip install -r locks/runtime.txt`"
     #: Variables that Celery needs to find the pool; it gets no other CELERY_ variable.
@@ -91,9 +114,11 @@ class Pool:
     #: How the total deadline of a request is enforced.
     deadline: str = "socket timeouts that shrink with the time left"
     #: How a worker ends on SIGTERM.
-    drain: str = "a flag shared by all slots: finish the request, hand back the rest"
+    drain: str = "a flag shared by all slots: finish the request (cut after some seconds), hand back the rest"
     #: How memory is recycled; none of Celery's ways works in every pool, so none is relied on.
-    recycling: str = "not yet: restart the worker; its leases are taken over"
+    recycling: str = (
+        "over a limit the worker drains, ends with 0 and is started again; nothing is lost or asked twice"
+    )
 
 
 TABLE: dict[str, Pool] = {
@@ -134,6 +159,7 @@ TABLE: dict[str, Pool] = {
             slot="greenlet",
             needs="gevent",
             fault=_gevent_is_patched,
+            prepare=_prepare_hub,
             remedy="it has no macOS wheel for Python 3.11: use Python 3.12 or newer, or another pool",
         ),
         Pool(

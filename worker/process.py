@@ -15,7 +15,7 @@ from crawl import connection, settings
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.frontier import Frontier
 from crawl.scope import Scope
-from worker import pools, sitemaps
+from worker import drain, pools
 from worker.guard import Guard
 from worker.leases import Renewer
 from worker.notices import Notices
@@ -23,6 +23,8 @@ from worker.parse import Document, Reading, extractor, parse
 from worker.proxy import Proxy
 from worker.robots import Rules
 from worker.sessions import Web
+from worker.turns import Turns
+from worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,7 +96,11 @@ class Process:
             raise UnavailableError(message)
         self.client = self.pool.redis(url, self.slots_total + 10)
         self.renewer = Renewer(connection.connect(url, connections=2, patience_s=RENEWAL_PATIENCE_S))
-        self.notices = Notices(connection.connect(url, connections=1))
+        self.cutter = drain.Cutter()
+        self.notices = Notices(connection.connect(url, connections=1), self.renewer.told)
+        self.turns = Turns()
+        self.watchdog = Watchdog(self.settings.parse_timeout_s)
+        self.watchdog.start()
         self.slots = pools.Slots(self.pool.slot, _child_offset())
         self._terms: dict[str, Terms] = {}
         self._frontiers: dict[str, Frontier] = {}
@@ -156,17 +162,6 @@ class Process:
             ):
                 _, (_, dropped, _) = self._rules.popitem(last=False)
                 self._rules_chars -= _chars(dropped)
-
-    def sitemaps(self, crawl: str, options: CrawlOptions, origin: str) -> list[str] | None:
-        """Return the sitemaps an origin declares; None where nothing of it may be asked for."""
-        frontier = self.frontier(crawl)
-        answer = frontier.robots(origin) if options.robots == "obey" else None
-        if answer is None:
-            return []
-        _, verdict, _ = answer
-        if verdict != "rules":
-            return None if verdict == "deny" else []
-        return sitemaps.declared(origin, frontier.robots_sitemaps(origin))
 
     def web(self, options: CrawlOptions) -> Web:
         """Return the HTTP session of this slot's owner (process or thread, as the pool table says)."""

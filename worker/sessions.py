@@ -56,6 +56,8 @@ class Limits(Timeout):
         self.read_s = read
         self.deadline = deadline
         self._socket: PlainSocket | SecureSocket | None = None
+        #: What that socket was armed with for this request.
+        self._armed = deadline
         self._aborted = False
 
     def clone(self) -> Limits:
@@ -68,7 +70,7 @@ class Limits(Timeout):
 
     def use(self, sock: PlainSocket | SecureSocket) -> None:
         """Note the socket the request is on; ends it at once when the request was aborted before."""
-        self._socket = sock
+        self._socket, self._armed = sock, sock.armed
         if self._aborted:
             sock.end_now()
 
@@ -76,7 +78,7 @@ class Limits(Timeout):
         """End the request from another thread; harmless when it is over and its connection serves another."""
         self._aborted = True
         sock = self._socket
-        if sock is not None and sock.armed_for(self.deadline):
+        if sock is not None and sock.armed == self._armed:
             sock.end_now()
 
 
@@ -171,6 +173,7 @@ class SecureConnection(_Guarded, HTTPSConnection):
         try:
             end = min(monotonic() + self.limits.connect_s, self.limits.deadline)
             secure.arm(end, self.limits.connect_s)
+            self.limits.use(secure)
             secure.do_handshake()
             secure.arm(self.limits.deadline, self.limits.read_s)
             self.limits.use(secure)

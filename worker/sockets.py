@@ -79,9 +79,10 @@ class _Bounded:
         self._pace = pace
         self.heard = False
 
-    def armed_for(self, deadline: float) -> bool:
-        """Whether the request with that deadline is the last one begun on this socket."""
-        return self._deadline == deadline
+    @property
+    def armed(self) -> float:
+        """The deadline of the request that was the last one begun on this socket."""
+        return self._deadline
 
     def end_now(self) -> None:
         """Let the read or write that is under way in another thread fail, and all that follow."""

@@ -6,12 +6,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import redis
+from kombu.exceptions import OperationalError
 
 from crawl import names
 from crawl.errors import UnknownCrawlError
 from worker import process as processes
 from worker.fetching import fetch_batch
 from worker.parsing import parse_batch
+from worker.turns import Turn
 
 if TYPE_CHECKING:
     from celery import Celery, Task
@@ -26,12 +28,13 @@ def _fetch(self: Task, crawl: str, lease: str, summary: str) -> dict[str, Any]:
     number, slot = process.slots.borrow()
     worker = str(self.request.hostname)
     try:
-        batch = fetch_batch(process, crawl, lease, worker=worker, slot=slot)
-        if batch is None:
-            return nothing
-        if process.terms(crawl).options.pipeline == names.PIPELINE_FUSED:
-            parse_batch(process, crawl, lease, worker=worker, slot=slot, bodies=batch.bodies)
-        return batch.summary(crawl)
+        with Turn(process.turns) as turn:
+            batch = fetch_batch(process, crawl, lease, worker=worker, slot=slot, turn=turn)
+            if batch is None:
+                return nothing
+            if process.terms(crawl).options.pipeline == names.PIPELINE_FUSED:
+                parse_batch(process, crawl, lease, worker=worker, slot=slot, turn=turn, bodies=batch.bodies)
+            return batch.summary(crawl)
     except UnknownCrawlError:
         return nothing
     except redis.RedisError as error:
@@ -50,7 +53,9 @@ def _parse(self: Task, batch: dict[str, Any]) -> dict[str, Any]:
     if batch.get("pages"):
         number, slot = process.slots.borrow()
         try:
-            closed = parse_batch(process, crawl, lease, worker=str(self.request.hostname), slot=slot)
+            with Turn(process.turns) as turn:
+                worker = str(self.request.hostname)
+                closed = parse_batch(process, crawl, lease, worker=worker, slot=slot, turn=turn)
         except redis.RedisError as error:
             log.warning("parse of %s in %s is left to its lease: %s", lease, crawl, error)
         finally:
@@ -60,5 +65,6 @@ def _parse(self: Task, batch: dict[str, Any]) -> dict[str, Any]:
 
 def register(app: Celery) -> None:
     """Make both tasks known to a worker's app."""
-    app.task(_fetch, bind=True, name=names.FETCH_TASK)
+    # Its callback could not be sent: the lease has it sent again, and Celery has said so in a line of its own.
+    app.task(_fetch, bind=True, name=names.FETCH_TASK, throws=(OperationalError,))
     app.task(_parse, bind=True, name=names.PARSE_TASK)

@@ -1,16 +1,53 @@
 -- Shared by `add`, `complete` and `release`.
 
 -- Widen the scope: entries are only ever appended, each with its place as score, so that a worker reads what it lacks.
+-- Returns how many there were before, and how many there are now.
 local function widen(entries)
-  local place = call('ZCARD', SCOPE_SEEDS)
+  local before = call('ZCARD', SCOPE_SEEDS)
+  local place = before
   for _, entry in ipairs(entries) do
     if call('ZADD', SCOPE_SEEDS, 'NX', place, entry) == 1 then place = place + 1 end
+  end
+  return before, place
+end
+
+-- Links may have been refused for `scope` that lie inside by now: note that the records so far, whose pages were judged by
+-- the first `known` entries at least, are to be looked at again before the crawl ends (`looked`), and how many links they
+-- had refused for that.
+local function look_again(known)
+  local refused = tonumber(call('HGET', COUNTS, 'refused scope') or '0')
+  local last = refused > 0 and call('XREVRANGE', RESULTS, '+', '-', 'COUNT', 1)[1]
+  -- All of them were trimmed: there is nothing to look at, and the look says so.
+  if refused > 0 and not last and call('HEXISTS', COUNTS, 'trimmed') == 1 then last = {'0-1'} end
+  if not last then return end
+  local pending = tonumber(call('HGET', CRAWL, 'look_from') or '')
+  if pending and pending < known then known = pending end
+  call('HSET', CRAWL, 'look_from', known, 'look_to', last[1], 'look_refused', refused)
+end
+
+-- URLs count as seeds from now on: note those that are known, since links may have led to them.
+-- heirs: list of {bucket, fingerprint}; key: of the set of such URLs
+local function inherit(heirs, key)
+  for _, heir in ipairs(heirs) do
+    if call('SISMEMBER', SEEN_ .. heir[1], heir[2]) == 1 then
+      call('SADD', key, heir[2])
+      call('HSET', CRAWL, 'look_heirs', '1')
+    end
   end
 end
 
 -- The reason for which URLs of a pattern, or of a host, are parked.
 local function word_of(name)
   return (string.find(name, '{repeat}$') or string.find(name, '{deep}$')) and 'trap' or 'budget'
+end
+
+-- A URL was seen before and maybe further from the seeds than it is offered now; before the crawl ends its depth is looked
+-- at. While levels are served one after the other, links cannot lead to what is that near.
+local function mark(link, nearer)
+  local depth, via = string.match(link[3], '^%d+ %d+ %d (%d+) %d+ (%a)')
+  if (via == 'l' and not nearer[3]) or call('ZCARD', nearer[1]) >= nearer[2] then return end
+  call('ZADD', nearer[1], 'LT', depth, link[2])
+  call('HSET', CRAWL, 'look_levels', '1')
 end
 
 -- Put new URLs into the seen set and under their hosts, within the crawl's
@@ -20,8 +57,9 @@ end
 --   host_pages (key) and per_host: URLs of one host, or nil,
 --   patterns (key), most_patterns, budget, dates, trap: URLs of one pattern, of one with a date, of a trap, or nil,
 --   free: count, but keep nothing out (seeds); release: of what the cap keeps out, count nothing}
+-- nearer: nil, or with a finite depth {key, most, links too}: marks what was seen before and is maybe nearer than that
 -- Returns how many were new and how many were kept out; those stay unseen. What a budget keeps out is parked.
-local function admit(groups, max_pages, limits)
+local function admit(groups, max_pages, limits, nearer)
   local admitted, capped, parked, unkept = 0, 0, {}, 0
   local room = nil
   if max_pages then room = max_pages - tonumber(call('HGET', COUNTS, 'admitted') or '0') end
@@ -103,6 +141,8 @@ local function admit(groups, max_pages, limits)
           left[host] = left[host] - 1
           used[host] = (used[host] or 0) + 1
         end
+      elseif nearer then
+        mark(link, nearer)
       end
     end
     if #entries > 0 then

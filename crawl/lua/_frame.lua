@@ -20,6 +20,8 @@ local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local HOST_TTL = 86400000
 -- The adaptive delay is never longer than a minute.
 local ADAPTIVE_MOST = 60000
+-- The expiry of a lease whose process is known to have ended, long before any real one.
+local BURIED = 1
 
 local function host_of(origin)
   return string.match(origin, '^%a+://(%[.-%])') or string.match(origin, '^%a+://([^:/]+)')
@@ -174,10 +176,37 @@ local function tell(channel, host)
   if call('ZCARD', OUT_ .. host) > 0 then call('PUBLISH', channel, host) end
 end
 
+-- What a batch takes of the room for bodies is given back: `coming` is how many URLs are under way, `body_bytes` what waits
+-- for its parse. Both are kept in the lease, and summed up in the crawl's hash by the scripts that change them.
+local function give_back_room(key)
+  local held = call('HMGET', key, 'coming', 'body_bytes')
+  if not held[1] and not held[2] then return end
+  -- The first write of `complete`: it takes no memory, so that a full Redis lets the rest through as well.
+  call('HDEL', key, 'coming', 'body_bytes')
+  if held[1] then call('HINCRBY', CRAWL, 'coming', -tonumber(held[1])) end
+  if held[2] then call('HINCRBY', CRAWL, 'body_bytes', -tonumber(held[2])) end
+end
+
 local function close_lease(key, host)
+  give_back_room(key)
   call('DEL', key)
   call('ZREM', LEASES, key)
   call('ZREM', OUT_ .. host, key)
+end
+
+-- Whether a crawl was ended by a person: nothing is admitted, handed out or stored for it any more.
+local function over(state)
+  return state == 'cancelled' or state == 'deleted'
+end
+
+-- Close a lease of such a crawl: what it held counts as cancelled.
+local function drop(key, kind, origin, host, count)
+  close_lease(key, host)
+  if kind == 'robots' then
+    call('HDEL', ROBOTS_ .. origin, 'asked_until')
+  else
+    call('HINCRBY', COUNTS, 'cancelled', count)
+  end
 end
 
 -- Give a batch nobody has begun back to the front of its queue, uncharged.

@@ -1,33 +1,60 @@
 -- Close a fetched batch: its records, its retries and its new links, once.
--- A: lease, results ({fingerprint, level, outcome, reason, record}...), retries ({queue, level, entry, not_before}...),
---    groups, max_pages and limits (see _admit.lua), scope_seeds, refused (reason -> count),
+-- A: lease, results ({fingerprint, level, outcome, reason, record, and of a URL that `retry` admitted its generation}...),
+--    retried (key; only with such results), retries ({queue, level, entry, not_before}...),
+--    groups, max_pages, limits and nearer (see _admit.lua), scope_seeds, refused (reason -> count),
+--    scope_count (by how many entries of the scope the batch was judged; where it widens or was refused any link for that),
+--    heirs (where seeds redirect to, or nil; see _admit.lua) and heirs_key,
 --    robots (see crawl/batches.py:RobotsAnswer; or nil), channel
--- Returns {'ok', admitted, capped} or {'gone'}: closed before, or reclaimed. A repeated call returns 'gone'.
+-- Returns {'ok', admitted, capped} or {'gone'}: closed before, reclaimed, or the crawl was cancelled. A repeated call
+-- returns 'gone'.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'host', 'queue', 'level')
-if held[1] ~= 'fetched' then return {'gone', 0, 0} end
+if held[1] ~= 'fetched' or over(call('HGET', CRAWL, 'state')) then return {'gone', 0, 0} end
 close_lease(key, held[2])
 
 for _, result in ipairs(A.results) do
   local fingerprint, level, outcome, reason, record = result[1], result[2], result[3], result[4], result[5]
-  if call('HSETNX', RECORDS, fingerprint, record) == 1 then
-    call('XADD', RESULTS, '*', 'f', fingerprint)
+  local generation, new = result[6], false
+  if not generation then
+    new = call('HSETNX', RECORDS, fingerprint, record) == 1
+    if new then call('XADD', RESULTS, '*', 'f', fingerprint) end
+  elseif call('HGET', A.retried, fingerprint) == generation then
+    -- One record per URL and generation: the mark goes with it.
+    new = true
+    call('HDEL', A.retried, fingerprint)
+    call('HSET', RECORDS, fingerprint, record)
+    call('XADD', RESULTS, '*', 'f', fingerprint, 'g', generation)
+  end
+  if new then
     call('HINCRBY', LEVELS, level, -1)
     call('HINCRBY', COUNTS, outcome, 1)
     if reason ~= '' then call('HINCRBY', COUNTS, outcome .. ' ' .. reason, 1) end
   end
+end
+-- What a page takes of late beside its body: its record and its new links. Risen at once, forgotten slowly.
+local extra = 0
+for _, result in ipairs(A.results) do extra = extra + #result[5] end
+for _, group in ipairs(A.groups) do
+  for _, link in ipairs(group[3]) do extra = extra + #link[3] + 50 end
+end
+if #A.results > 0 then
+  extra = extra / #A.results
+  local before = tonumber(call('HGET', CRAWL, 'page_extra') or extra)
+  call('HSET', CRAWL, 'page_extra', string.format('%d', math.max(extra, 0.9 * before + 0.1 * extra)))
 end
 for _, retry in ipairs(A.retries) do
   call('ZADD', DELAYED, retry[4], retry[1] .. ' ' .. retry[3])
 end
 if A.scope_seeds then widen(A.scope_seeds) end
 for reason, count in pairs(A.refused or {}) do call('HINCRBY', COUNTS, 'refused ' .. reason, count) end
+-- Wider than this batch knew: others and it may have refused what lies inside now.
+if A.scope_count and call('ZCARD', SCOPE_SEEDS) > A.scope_count then look_again(A.scope_count) end
 
 -- What an origin's robots.txt came to. One that could not be had leaves an older answer in force, if that is not too old.
 local function answered(robots)
   local robots_key = ROBOTS_ .. robots.origin
   local origin_host = host_of(robots.origin)
-  call('HDEL', robots_key, 'asked_until', 'losses')
+  call('HDEL', robots_key, 'asked_until', 'losses', 'deaths')
   local old = call('HMGET', robots_key, 'verdict', 'version', 'fresh_until')
   local late = (robots.retry_ms or robots.ask_url) and tonumber(old[3] or 0) > NOW
   local stale = (robots.retry_ms or robots.verdict == 'deny') and old[1] and old[1] ~= 'deny'
@@ -63,7 +90,8 @@ local function answered(robots)
 end
 if A.robots then answered(A.robots) end
 
-local admitted, capped = admit(A.groups, A.max_pages, A.limits)
+if A.heirs then inherit(A.heirs, A.heirs_key) end
+local admitted, capped = admit(A.groups, A.max_pages, A.limits, A.nearer)
 call('UNLINK', BODIES_ .. A.lease)
 wake()
 return {'ok', admitted, capped}

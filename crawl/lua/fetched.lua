@@ -1,10 +1,12 @@
 -- The end of a batch's requests: keep the references, report the host, hand back what was not begun.
 -- A: lease, nonce, lease_ms, refs (JSON), count (entries done, from the first), bodies (whether any was stored),
+--    body_bytes (of those that were stored),
 --    ended_at, requests (made), mean_ms, answered (whether any answer came), fails (failures of connecting at the end of
 --    the batch), fail_reason, good_at (when the last request began that was answered and not refused, or nil),
 --    refusal ({status, began, pause_ms (asked for, or 0), jitter (0 to 1), first_ms, most_ms, limit, channel} or nil),
 --    attempts (JSON or nil), max_attempts_kept
--- Returns {'ok', count} or {'stale'} when the lease was reclaimed. A repeated call with the same nonce returns 'ok'.
+-- Returns {'ok', count}, or {'stale'} when the lease was reclaimed or the crawl was cancelled; in the latter case the batch is
+-- dropped, and only the host is reported. A repeated call with the same nonce returns 'ok', or 'stale' after a cancel.
 local key = LEASE_ .. A.lease
 local held = call('HMGET', key, 'state', 'nonce', 'entries', 'kind', 'origin', 'host', 'queue', 'level', 'delay')
 if not held[1] or held[2] ~= A.nonce then
@@ -12,7 +14,11 @@ if not held[1] or held[2] ~= A.nonce then
   call('UNLINK', BODIES_ .. A.lease)
   return {'stale'}
 end
-if held[1] == 'fetched' then return {'ok', A.count} end
+local cancelled = over(call('HGET', CRAWL, 'state'))
+if held[1] == 'fetched' then return cancelled and {'stale'} or {'ok', A.count} end
+-- A write that takes no memory: after it even a full Redis lets the rest through. Bodies that it refused are fetched again,
+-- uncharged; a batch without a report would be charged.
+call('PERSIST', key)
 local host = held[6]
 local entries = split(held[3])
 local done, rest = {}, {}
@@ -20,12 +26,27 @@ for i, entry in ipairs(entries) do
   if i <= A.count then done[#done + 1] = entry else rest[#rest + 1] = entry end
 end
 
-if #done == 0 then
+if cancelled then
+  drop(key, held[4], held[5], host, #entries)
+  call('UNLINK', BODIES_ .. A.lease)
+  rest = {}
+elseif #done == 0 then
   close_lease(key, host)
   if held[4] == 'robots' then call('HDEL', ROBOTS_ .. held[5], 'asked_until') end
 else
   call('HSET', key, 'state', 'fetched', 'entries', table.concat(done, '\n'), 'n', #done, 'refs', A.refs,
-    'bodies', A.bodies and '1' or '0')
+    'bodies', A.bodies and '1' or '0', 'process', '')
+  give_back_room(key)
+  if held[4] == 'page' then
+    -- What a page brings of late: risen at once, forgotten slowly.
+    local mean = A.body_bytes / #done
+    local before = tonumber(call('HGET', CRAWL, 'page_bytes') or mean)
+    call('HSET', CRAWL, 'page_bytes', string.format('%d', math.max(mean, 0.9 * before + 0.1 * mean)))
+  end
+  if A.body_bytes > 0 then
+    call('HSET', key, 'body_bytes', A.body_bytes)
+    call('HINCRBY', CRAWL, 'body_bytes', A.body_bytes)
+  end
   call('ZADD', LEASES, NOW + A.lease_ms, key)
   call('ZREM', OUT_ .. host, key)
   if held[4] == 'robots' then call('HSET', ROBOTS_ .. held[5], 'asked_until', NOW + 2 * A.lease_ms) end
@@ -93,4 +114,4 @@ if A.requests > 0 then
 end
 free_host(host, due)
 wake()
-return {'ok', A.count}
+return cancelled and {'stale'} or {'ok', A.count}

@@ -1,14 +1,17 @@
 -- Hand out batches of requests whose host is due.
 -- A: window, slots (fetch slots alive), batch, budget_ms, lease_ms, host_concurrency, delay_ms, obey (robots),
 --    fail_limit, refusal_limit, max_looks, max_losses, adaptive (multiple of a host's response time, 0: off), channel,
---    pump (key of a crawl's pump, with * for its name)
+--    pump (key of a crawl's pump, with * for its name), most_body_bytes (between fetch and parse, or nil),
+--    first_page_bytes (what a page is taken to bring before any has come), room_bytes (of memory, or nil), first_extra (what
+--    a page is taken to need beside its body before any has come)
 -- Returns {state, batches, next (ms, or -1: nothing will be due by itself), now, leased, ended 0|1},
 -- each batch {lease, kind, count, first URL}.
 -- A repeated call after a lost reply hands out further batches; the reaper re-sends those whose reply was lost.
 local state = call('HGET', CRAWL, 'state')
 if state ~= 'running' then return {state or 'gone', {}, -1, NOW, 0, 0} end
 
-for _, member in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 200)) do
+-- With a window of nothing (memory is short) nothing is written.
+for _, member in ipairs(A.window > 0 and call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 200) or {}) do
   local queue, entry = string.match(member, '^(%S+) (.*)$')
   local level = place_of(queue)
   enqueue(queue, level, {entry}, true)
@@ -34,6 +37,27 @@ if not level then return {state, {}, -1, NOW, leased, 0} end
 local due_key = DUE_ .. string.format('%d', level)
 local batches = {}
 local want = A.window - leased
+
+-- How many URLs more may be under way (nil: any number): the bodies that they will bring, as far as that can be foretold,
+-- must find room beside those that wait for their parse. One may always go, whatever its size.
+local pages = nil
+if A.most_body_bytes and want > 0 then
+  local known = call('HMGET', CRAWL, 'body_bytes', 'coming', 'page_bytes', 'page_extra')
+  local bytes, coming = tonumber(known[1] or 0), tonumber(known[2] or 0)
+  if leased == 0 and (bytes ~= 0 or coming ~= 0) then
+    call('HDEL', CRAWL, 'body_bytes', 'coming')
+    bytes, coming = 0, 0
+  end
+  local mean = math.max(tonumber(known[3] or A.first_page_bytes), 1)
+  pages = math.floor((A.most_body_bytes - bytes) / mean)
+  if A.room_bytes then
+    -- What travels is there three times: in the call or the answer, as a script sees it, and where it is kept.
+    local extra = tonumber(known[4] or A.first_extra)
+    pages = math.min(pages, math.floor(A.room_bytes / (3 * (mean + extra))))
+  end
+  pages = pages - coming
+  if leased == 0 then pages = math.max(pages, 1) end
+end
 local next_at = nil
 local looks = 0
 
@@ -99,6 +123,11 @@ local function make_lease(kind, origin, host, queue, entries, delay, fields, doo
     'host', host, 'queue', queue, 'level', (place_of(queue)), 'n', #entries, 'doom', doom or '', 'delay', delay,
     'expected', fields.expected_ms or 0, 'sent_at', NOW)
   call('ZADD', LEASES, NOW + A.lease_ms, key)
+  if pages then
+    pages = pages - #entries
+    call('HSET', key, 'coming', #entries)
+    call('HINCRBY', CRAWL, 'coming', #entries)
+  end
   if not doom then
     -- Its mark outlasts the lease, so that the reaper re-sends it before anybody takes its place.
     local out = OUT_ .. host
@@ -115,8 +144,8 @@ local function wait_for_report(host, queue)
   call('PEXPIRE', HOST_QUEUES_ .. host, HOST_TTL)
 end
 
--- One suspect per crawl in flight, alone: whatever it kills, it kills nobody else's work.
-if want > 0 and call('LLEN', SUSPECTS) > 0 then
+-- One suspect per crawl in flight; its process does nothing else meanwhile, so whatever it kills is charged rightly.
+if want > 0 and (not pages or pages > 0) and call('LLEN', SUSPECTS) > 0 then
   local in_flight = call('HGET', CRAWL, 'suspect')
   if not in_flight or not call('ZSCORE', LEASES, in_flight) then
     local member = call('LPOP', SUSPECTS)
@@ -156,14 +185,14 @@ local function take(queue, own_level, size)
   if not entries then return {} end
   for i, entry in ipairs(entries) do
     local tried, lost, alone = string.match(entry, '^(%d+) (%d+) (%d)')
-    if lost ~= '0' and i == 1 then
+    if (lost ~= '0' or tonumber(alone) >= 2) and i == 1 then
       call('RPUSH', SUSPECTS, queue .. ' ' .. entry)
       local rest = {}
       for k = 2, #entries do rest[#rest + 1] = entries[k] end
       enqueue(queue, own_level, rest, true)
       return {}
     end
-    if tried ~= '0' or lost ~= '0' or alone == '1' then
+    if tried ~= '0' or lost ~= '0' or alone ~= '0' then
       local last = math.max(i - 1, 1)
       local rest, kept = {}, {}
       for k = 1, last do kept[k] = entries[k] end
@@ -175,7 +204,7 @@ local function take(queue, own_level, size)
   return entries
 end
 
-while #batches < want and looks < A.max_looks do
+while #batches < want and looks < A.max_looks and (not pages or pages > 0) do
   looks = looks + 1
   -- Served queues are put back within this millisecond, behind the others.
   local found = call('ZRANGEBYSCORE', due_key, '-inf', NOW + 0.99, 'LIMIT', 0, 1)
@@ -199,7 +228,10 @@ while #batches < want and looks < A.max_looks do
       local key = ROBOTS_ .. origin
       call('HSET', key, 'asked_until', NOW + 2 * A.lease_ms)
       call('PEXPIRE', key, HOST_TTL)
-      local line = string.format('0 0 1 0 %d s %x - %s', tonumber(hops or 0), NOW, target or origin .. '/robots.txt')
+      -- Once it has been there at two deaths, it is a suspect like any URL.
+      local apart = math.min(9, math.max(1, tonumber(call('HGET', key, 'deaths') or 1)))
+      local line = string.format('0 0 %d 0 %d s %x - %s', apart, tonumber(hops or 0), NOW,
+        target or origin .. '/robots.txt')
       -- Known to `finish`, which takes this crawl's delay from it.
       if target then call('SADD', HOSTS, host) end
       make_lease('robots', origin, host, queue, {line}, delay, fields, nil)
@@ -209,7 +241,7 @@ while #batches < want and looks < A.max_looks do
       call('ZADD', due_key, verdict, queue)
       wait_for_report(host, queue)
     else
-      local entries = take(queue, own_level, batch_size(queue, delay, fields, doom))
+      local entries = take(queue, own_level, math.min(batch_size(queue, delay, fields, doom), pages or A.batch))
       if #entries > 0 then make_lease('page', origin, host, queue, entries, delay, fields, doom) end
       if call('LLEN', queue) == 0 then
         call('SREM', QUEUES, queue)
@@ -228,4 +260,6 @@ local first = call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
 if first[2] then later(math.max(tonumber(first[2]), NOW)) end
 local soonest = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
 if soonest[2] then later(tonumber(soonest[2])) end
+-- Only a report makes room; then the pump is woken.
+if pages and pages <= 0 then next_at = nil end
 return {state, batches, next_at and math.floor(next_at + 0.999) or -1, NOW, leased + #batches, 0}

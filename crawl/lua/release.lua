@@ -1,9 +1,9 @@
 -- Admit parked URLs, raise the budgets they were parked for, and let a finished crawl go on.
--- A: groups, max_pages and limits (see _admit.lua), raised: list of {name, key, allowance}, where the name is a pattern or a
+-- A: groups, max_pages and limits (see _admit.lua), channel, raised: list of {name, key, allowance}, where the name is a pattern or a
 --    host, the key that of its count, and the allowance how many more may follow
--- Returns {admitted, kept out by the cap, state}. A repeated call admits nothing twice; what the cap keeps out stays parked.
+-- Returns {admitted, kept out by the cap, state}; nothing is done for a cancelled crawl. A repeated call admits nothing twice; what the cap keeps out stays parked.
 local state = call('HGET', CRAWL, 'state')
-if not state then return {0, 0, 'gone'} end
+if not state or over(state) then return {0, 0, state or 'gone'} end
 local admitted, capped = admit(A.groups, A.max_pages, A.limits)
 local freed = {}
 for _, group in ipairs(A.groups) do
@@ -29,6 +29,7 @@ if admitted > 0 then
   if state == 'finished' then
     call('HSET', CRAWL, 'state', 'running')
     call('HDEL', CRAWL, 'ended_at')
+    call('PUBLISH', A.channel, NAME .. ' running')
   end
   wake()
 end

@@ -1,8 +1,8 @@
 -- A worker takes a batch it was sent: compare-and-set from `sent` to `fetching`.
--- A: lease, nonce, worker, lease_ms, total_ms (most time one request may take)
+-- A: lease, nonce, worker, process (see worker/deaths.py), lease_ms, total_ms (most time one request may take)
 -- Returns {'ok', now, entries, kind, origin, doom, expected_ms, delay_ms, robots version, crawl id, options rev,
--- host, cap}, or {'taken'} for a second delivery, or {'released', why}: given back uncharged, because the crawl is paused or
--- cancelled (why is its state), or because its host was given to others while the message waited (why is 'busy').
+-- host, cap}, or {'taken'} for a second delivery, or {'released', why}: given back uncharged, because the crawl is paused
+-- (why is its state; a cancelled one's batch is dropped), or because its host was given to others while the message waited (why is 'busy').
 -- The host's delay and cap are those of now; of several requests to a host that has a delay by now, only the first stays.
 -- A repeated call with the same nonce returns the same; another nonce gets 'taken'.
 local key = LEASE_ .. A.lease
@@ -11,6 +11,11 @@ local held = call('HMGET', key, 'state', 'nonce', 'entries', 'kind', 'origin', '
 if not held[1] or (held[1] ~= 'sent' and not (held[1] == 'fetching' and held[2] == A.nonce)) then return {'taken'} end
 local about = call('HMGET', CRAWL, 'state', 'id', 'rev')
 local host = held[9]
+if over(about[1]) then
+  drop(key, held[4], held[5], host, held[12])
+  free_host(host, NOW)
+  return {'released', about[1]}
+end
 if about[1] ~= 'running' then
   put_back(key, held[4], held[5], host, held[10], held[11], held[3])
   return {'released', about[1] or 'gone'}
@@ -32,7 +37,7 @@ if held[1] == 'sent' then
 end
 local until_ms = NOW + A.lease_ms
 local never_after = NOW + count * A.total_ms + A.lease_ms
-call('HSET', key, 'state', 'fetching', 'nonce', A.nonce, 'worker', A.worker, 'started_at', NOW,
+call('HSET', key, 'state', 'fetching', 'nonce', A.nonce, 'worker', A.worker, 'process', A.process, 'started_at', NOW,
   'never_after', never_after, 'entries', entries, 'n', count, 'delay', delay, 'cap', cap)
 call('ZADD', LEASES, until_ms, key)
 if (held[6] or '') == '' then call('ZADD', OUT_ .. host, until_ms, key) end

@@ -1,7 +1,7 @@
-"""A private server with one worker of a pool, on which the checks crawl their site one crawl after the other.
+"""A private server with the workers of a pool (or of the split's two), on which the checks crawl their site.
 
-The crawl is `poolcrawl crawl` as a person runs it; the worker is the embedded stack's, which starts it again when it
-ends. What a check does in the middle of a crawl it does from here, so it sees the worker's exit code before the next
+The crawl is `poolcrawl crawl` as a person runs it; the workers are the embedded stack's, which starts them again when
+they end. What a check does in the middle of a crawl it does from here, so it sees their exit codes before the next
 start.
 """
 
@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,15 +19,17 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
-from crawl.audit import audit
+from crawl import names
+from crawl.audit import audit, digest
 from crawl.connection import connect
 from crawl.errors import UnavailableError, UnknownCrawlError
 from crawl.records import record_from_json
 from crawl.results import lines, status
 from crawl.settings import load
 from embedded.child import Child
-from embedded.stack import Stack
+from embedded.stack import Stack, Workers
 from embedded.state import State
+from lab.planted import RESOLVER
 from lab.rig import ADDRESSES, POOLCRAWL
 from producer import fleet
 from worker import pools
@@ -40,14 +45,40 @@ if TYPE_CHECKING:
 
 #: Slots of the worker at most: enough that several requests are under way, few enough that a crawl has a middle.
 SLOTS = 4
+#: The column of split services, and the pools of its two kinds of workers: the split that is advised for mixed work.
+SPLIT = "split"
+SPLIT_POOLS = ("gevent", "prefork")
+PARSE_SLOTS = 2
+#: The worker of the checks; it is `poolcrawl worker` with faults planted below it.
+PLANTED = (sys.executable, "-P", "-m", "lab.planted")
 #: Seconds the worker gets to say that it is there, and a crawl gets unless told otherwise.
-READY_S = 30.0
-CRAWL_S = 40.0
+READY_S = 60.0
+CRAWL_S = 90.0
 _POLL_S = 0.01
 #: Seconds between asking a producer to end and killing it, and for a killed tree to be gone.
 _GRACE_S = 5.0
 #: Kept from the caller: where things are and how the crawl behaves is each check's own.
 _FOREIGN = ("CRAWL_", "CELERY_", "FLOWER_")
+
+
+def columns() -> tuple[str, ...]:
+    """Return what a matrix has columns for: every pool, and the split."""
+    return (*pools.TABLE, SPLIT)
+
+
+def pools_of(column: str) -> tuple[str, ...]:
+    """Return the pools whose workers a column needs."""
+    return SPLIT_POOLS if column == SPLIT else (column,)
+
+
+def _groups(column: str) -> tuple[Workers, ...]:
+    if column != SPLIT:
+        return (Workers(column, min(pools.TABLE[column].default_concurrency(), SLOTS)),)
+    fetching, parsing = SPLIT_POOLS
+    return (
+        Workers(fetching, SLOTS, 1, (names.FETCH_QUEUE,)),
+        Workers(parsing, PARSE_SLOTS, 1, (names.PARSE_QUEUE,)),
+    )
 
 
 @dataclass(frozen=True)
@@ -67,10 +98,15 @@ class Crawled:
     digest: str
     repeated: int
     said: str = ""
+    #: URLs charged with a worker that ended while it worked on them.
+    losses: int = 0
 
 
 class Stage:
-    """One pool's worker, ready, on a private server. Use as a context manager."""
+    """One column's workers, ready, on a private server. Use as a context manager.
+
+    `over` ends whatever is under way, from another thread, by KeyboardInterrupt.
+    """
 
     def __init__(
         self,
@@ -80,36 +116,41 @@ class Stage:
         *,
         worker_command: Sequence[str] | None = None,
         worker_variables: Mapping[str, str] | None = None,
+        over: threading.Event | None = None,
     ) -> None:
-        row = pools.TABLE[pool]
-        pools.check_installed(row)
+        for name in pools_of(pool):
+            pools.check_installed(pools.TABLE[name])
         self.pool = pool
-        self.slots = min(row.default_concurrency(), SLOTS)
         self.site = site
+        self._over = over or threading.Event()
         self.client: redis.Redis
         self._state = State(directory)
         self._stack = Stack(
             load({"CRAWL_STATE_DIR": str(directory)}),
-            pool=pool,
-            concurrency=self.slots,
-            workers=1,
+            groups=_groups(pool),
             allow_addresses=(ADDRESSES,),
             resolve=site.resolve,
-            worker_command=worker_command,
-            worker_variables=worker_variables,
+            worker_command=worker_command or PLANTED,
+            # A caller's pools per stage would replace the column's.
+            worker_variables={
+                "CRAWL_FETCH_POOL": "",
+                "CRAWL_PARSE_POOL": "",
+                RESOLVER: site.resolver,
+                **(worker_variables or {}),
+            },
         )
 
     @property
-    def worker(self) -> Child:
-        """The worker process, whichever runs or ran last."""
-        return self._stack.worker_children[0]
+    def workers(self) -> tuple[Child, ...]:
+        """The worker processes, whichever run or ran last."""
+        return self._stack.worker_children
 
     def __enter__(self) -> Self:
-        """Start the server and the worker; return when the worker is ready."""
+        """Start the server and the workers; return when they are ready."""
         self._stack.start()
         try:
             self.client = connect(self._stack.redis_url)
-            self.await_worker()
+            self.await_workers()
         except BaseException:
             self._stack.stop()
             raise
@@ -120,21 +161,36 @@ class Stage:
         self.client.close()
         self._stack.stop(at_once=True)
 
-    def await_worker(self) -> None:
-        """Wait for the first sign of life of the worker that runs now; start it again if it ended.
+    def await_workers(self) -> None:
+        """Wait for the first sign of life of the workers that run now; start again what ended.
 
-        Raises UnavailableError, with the last line of its log, where there is none in time.
+        Raises UnavailableError, with the last line of a log, where one gives none in time.
         """
         deadline = time.monotonic() + READY_S
-        while not any(f"-{self.worker.pid}@" in found.name for found in fleet.alive(self.client)):
-            self._stack.watch()
+        while waiting := self._silent():
+            self._tick()
             if time.monotonic() > deadline:
                 message = (
                     f"{self.pool}: the worker was not ready within {READY_S:.0f} s; "
-                    f"{self.worker.log} ends with: {self.worker.last_line() or 'nothing'}"
+                    f"{waiting[0].log} ends with: {waiting[0].last_line() or 'nothing'}"
                 )
                 raise UnavailableError(message)
-            time.sleep(_POLL_S)
+
+    def _silent(self) -> list[Child]:
+        alive = [found.name for found in fleet.alive(self.client)]
+        # A killed one is called alive until its sign of life expires.
+        return [
+            one
+            for one in self.workers
+            if not one.alive() or not any(f"-{one.pid}@" in name for name in alive)
+        ]
+
+    def _tick(self) -> None:
+        """Wait a moment; start again what ended."""
+        if self._over.is_set():
+            raise KeyboardInterrupt
+        self._stack.watch()
+        time.sleep(_POLL_S)
 
     def crawl(
         self,
@@ -157,8 +213,7 @@ class Stage:
         with self._producer(name, command, variables) as producer:
             while producer.alive() and time.monotonic() - began < patience_s:
                 meanwhile(log)
-                self._stack.watch()
-                time.sleep(_POLL_S)
+                self._tick()
             code, said = producer.exit_code(), producer.last_line()
         seconds = time.monotonic() - began
         return self._crawled(name, code, said, seconds, log)
@@ -169,22 +224,26 @@ class Stage:
         except UnknownCrawlError:
             # Its producer did not come as far as making it; what it said tells why.
             return Crawled(code, seconds, 0, 0, 0, 0, "", log.repeated(), said)
+        counts = status(self.client, name)
         return Crawled(
             code=code,
             seconds=seconds,
             records=found.records,
             missing=found.missing + found.pending,
             duplicate=found.duplicate,
-            reclaimed=status(self.client, name).reclaimed,
-            digest=found.digest,
+            reclaimed=counts.reclaimed,
+            digest=found.digest or "",
             repeated=log.repeated(),
             said=said,
+            losses=counts.losses,
         )
 
     def kill(self) -> None:
-        """SIGKILL the worker's whole process tree, and wait until it is gone."""
+        """SIGKILL the workers' whole process trees, and wait until they are gone."""
         tree = self.tree()
-        self.worker.processes[0].kill_group()
+        for worker in self.workers:
+            _forgive(worker)
+            worker.processes[0].kill_group()
         for process in tree:
             # A child that had left the group would go on asking.
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -194,35 +253,73 @@ class Stage:
             time.sleep(_POLL_S)
 
     def drain(self, bound_s: float) -> tuple[int | None, float]:
-        """SIGTERM the worker; return its exit code and the seconds until it ended.
+        """SIGTERM the workers; return their worst exit code and the seconds until the last one ended.
 
-        The code is None where it had not ended after `bound_s`; it is then killed.
+        The code is None where one had not ended after `bound_s`; it is then killed.
         """
         began = time.monotonic()
-        self.worker.ask()
-        while self.worker.alive() and time.monotonic() - began < bound_s:
+        for worker in self.workers:
+            _forgive(worker)
+            worker.ask()
+        while any(worker.alive() for worker in self.workers) and time.monotonic() - began < bound_s:
+            if self._over.is_set():
+                break
             time.sleep(_POLL_S)
-        took_s, code = time.monotonic() - began, self.worker.exit_code()
-        if code is None:
-            self.worker.kill()
-            self.worker.wait()
-        return code, took_s
+        took_s, codes = time.monotonic() - began, [worker.exit_code() for worker in self.workers]
+        for worker in self.workers:
+            if worker.alive():
+                worker.kill()
+                worker.wait()
+        return None if None in codes else max(code or 0 for code in codes), took_s
+
+    def restart(self, **variables: str) -> None:
+        """Start the workers anew, with these variables beside their own (an empty one takes its setting away)."""
+        self.drain(_GRACE_S)
+        for worker in self.workers:
+            worker.environment.update(variables)
+        self.rest(0)
 
     def tree(self) -> list[psutil.Process]:
-        """Return the worker's processes, its first one first."""
-        try:
-            root = psutil.Process(self.worker.pid)
-            return [root, *root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+        """Return the workers' processes, each one before its children."""
+        found: list[psutil.Process] = []
+        for worker in self.workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                root = psutil.Process(worker.pid)
+                found += [root, *root.children(recursive=True)]
+        return found
 
     def rest(self, seconds: float) -> None:
-        """Let the worker be for a while, starting it again if it ends, and return when it is ready."""
+        """Let the workers be for a while, starting again what ends, and return when they are ready."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self._stack.watch()
-            time.sleep(_POLL_S)
-        self.await_worker()
+            self._tick()
+        self.await_workers()
+
+    def command(self, *arguments: str, within_s: float) -> tuple[int | None, str]:
+        """Run `poolcrawl ARGUMENTS` on this server; return its exit code (None: it had to be ended) and last words."""
+        try:
+            done = subprocess.run(
+                [*POOLCRAWL, *arguments],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=within_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None, f"`poolcrawl {arguments[0]}` did not end within {within_s:.0f} s"
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        return done.returncode, said[-1].strip() if said else ""
+
+    def state(self, name: str) -> str:
+        """Return the state of a crawl."""
+        return status(self.client, name).state
+
+    def digest_without(self, name: str, url: str) -> str:
+        """Return the digest of a crawl's records but one."""
+        found = (text for _, text in lines(self.client, name))
+        return digest(text for text in found if record_from_json(text).url != url)
 
     def records(self, name: str) -> list[PageRecord]:
         """Return a crawl's page records."""
@@ -253,6 +350,11 @@ class Stage:
             producer.wait()
             os.close(watched)
             os.close(held)
+
+
+def _forgive(worker: Child) -> None:
+    """Let a worker's end be none of those after which the stack gives it up: it did not end by itself."""
+    worker.started_at = 0.0
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -1,4 +1,4 @@
-"""The findings for people: one row per pool and guarantee, in words as well as in colour."""
+"""The findings for people: as a list with the sentences, and as a matrix; in words as well as in colour."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
+
+from lab.guarantees.checks import GUARANTEES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,3 +39,33 @@ def of_findings(findings: Sequence[Finding]) -> Table:
         table.add_row(pool, one.guarantee, KEPT if one.kept else FAILS, one.measured, style=style)
         shown = one.pool
     return table
+
+
+def of_matrix(findings: Sequence[Finding]) -> Table:
+    """Return one row per guarantee and one column per pool, each cell with the number that counts."""
+    columns = list(dict.fromkeys(one.pool for one in findings))
+    cells = {(one.guarantee, one.pool): one for one in findings}
+    table = Table(
+        title="guarantees, pool by pool",
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for guarantee in GUARANTEES:
+        row = [cells.get((guarantee, column)) for column in columns]
+        if any(row):
+            table.add_row(guarantee, *(_cell(one) for one in row))
+    return table
+
+
+def _cell(one: Finding | None) -> Text:
+    if one is None:
+        return Text("-")
+    if one.kept:
+        return Text(f"{KEPT} {one.figure}".strip())
+    return Text(FAILS, style="bold red")

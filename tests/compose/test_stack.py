@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.timeout(480)
 
 #: Pool -> longest demo crawl, in seconds: solo fetches one page at a time, some of which take seconds on purpose.
 POOLS = {"threads": 120, "prefork": 120, "gevent": 120, "asyncio": 120, "solo": 300}
-LONG_RUNNING = ("redis", "site", "worker", "flower")
+LONG_RUNNING = ("redis", "site", "worker", "pump", "flower")
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +125,21 @@ def test_the_next_up_continues_an_unfinished_demo_crawl(stack, digests):
     assert stack.audit()["crawl"] == unfinished["crawl"], log
 
 
+def test_a_crawl_survives_a_killed_redis_and_a_frozen_worker(stack, digests):
+    """SIGKILL of Redis, which starts again on its append-only file, and a worker paused for longer than its leases."""
+    stack.settings["CRAWL_POOL"] = "threads"
+    _up_in_small_steps(stack)
+    wait_for(lambda: _progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
+    before = stack.containers("redis")[0]
+    stack.compose("exec", "-T", "redis", "sh", "-c", "kill -9 -1", check=False)
+    wait_for(lambda: stack.containers("redis")[0]["RestartCount"] > before["RestartCount"], "a restart", 30)
+    stack.compose("pause", "worker")
+    time.sleep(12)  # longer than the leases of small steps
+    stack.compose("unpause", "worker")
+
+    finishes(stack, digests, "redis killed, worker frozen", 180)
+
+
 def test_three_workers_share_one_crawl(stack, digests):
     """`--scale worker=3`: the same digest, and every worker has a part in it."""
     stack.settings |= {
@@ -172,6 +188,16 @@ def test_another_crawl_writes_its_output_into_the_volume(stack):
     assert [json.loads(line)["url"] for line in text.splitlines()] == ["http://alpha.demo.test/"]
 
 
+def test_a_detached_crawl_is_served_by_the_pump_service(stack):
+    """`crawl --detach` returns its name; nobody follows it, and it ends."""
+    stack.up("worker", "flower", "pump")
+    seed = ("http://alpha.demo.test/", "--depth", "0", "--delay", "0")
+    name = stack.compose("run", "--rm", "-T", "producer", "crawl", *seed, "--detach").stdout.split()[-1]
+    wait_for(lambda: '"state": "finished"' in stack.poolcrawl("status", name, "--json"), "its end", 60)
+
+    assert f"{name}: finished" in stack.logs("pump")
+
+
 def test_the_image_has_no_compiler_and_no_root(stack):
     """What runs is a plain user, on a file system it cannot write, with nothing to build with."""
     probe = "id -u; command -v gcc cc make ld; touch /opt/x 2>/dev/null && echo writable; echo end"
@@ -197,7 +223,7 @@ def test_only_flower_is_published_and_only_on_this_machine(stack):
 
 def test_stopping_ends_every_service_by_itself(stack):
     """`docker compose stop` drains: no worker has to be killed when its time is up."""
-    stack.up("worker", "flower")
+    stack.up("worker", "pump", "flower")
     wait_for(lambda: healthy(stack, *LONG_RUNNING), "all services healthy", 60)
     stack.compose("stop")
 

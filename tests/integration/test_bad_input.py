@@ -99,6 +99,12 @@ CASES = {
     "concurrency in words": case("demo", "CRAWL_CONCURRENCY='many'", "integer", CRAWL_CONCURRENCY="many"),
     "zero concurrency option": case(f"crawl {URL} --concurrency 0", "--concurrency", "1<=x"),
     "zero workers option": case(f"crawl {URL} --workers 0", "--workers", "1<=x"),
+    "unknown reason": case("retry --reason fatigue", "--reason.*'fatigue'", "'dns', 'connect'"),
+    "unknown reason of failures": case("failures --reason no", "--reason.*'no'", "'dns', 'connect'"),
+    "reasons and URLs at once": case(
+        f"retry --reason dns --url {URL}", "--reason and --url", "name the reasons"
+    ),
+    "URL to retry that is none": case("retry --url ftp://a.test/", "--url.*ftp", "http"),
     "zero batch": case("demo", "CRAWL_BATCH='0'", "greater than or equal to 1", CRAWL_BATCH="0"),
     "endless delay": case("demo", "CRAWL_DELAY_S='nan'", "finite number", CRAWL_DELAY_S="nan"),
     "endless delay option": case(f"crawl {URL} --delay nan", "--delay", "finite number"),
@@ -214,7 +220,7 @@ CASES = {
     "malformed address": case(f"crawl {URL} --allow-address x", "--allow-address.*'x'", "10.0.0.0/8"),
     "malformed map": case(f"crawl {URL} --resolve a:80", "--resolve.*'a:80'", "NAME:PORT=ADDRESS:PORT"),
     "unknown option": case(f"crawl {URL} --threads", "--threads", "poolcrawl crawl --help"),
-    "option of a later release": case(f"crawl {URL} --detach", "--detach", "poolcrawl crawl --help"),
+    "option of a later release": case(f"crawl {URL} --render", "--render", "poolcrawl crawl --help"),
     "option of the embedded stack": case(
         f"crawl {URL} --pool gevent",
         "--pool.*CRAWL_REDIS_URL",
@@ -224,13 +230,18 @@ CASES = {
     "worker without Redis": case("worker", "CRAWL_REDIS_URL is not set", "needs a Redis"),
     # Verbs and names, before any crawl was made.
     "unknown verb": case("crowl", "'crowl'", "poolcrawl --help"),
-    "verb of a later release": case("pause", "'pause'", "poolcrawl --help"),
+    "verb of a later release": case("schedule", "'schedule'", "poolcrawl --help"),
     "status before any crawl": case("status", "no crawl has been made", "poolcrawl demo"),
     "status of an unknown crawl before any": case("status shops", "no crawl has been made", "poolcrawl demo"),
     "list before any crawl": case("list", "no crawl has been made", "poolcrawl demo"),
     "audit before any crawl": case("audit shops", "no crawl has been made", "poolcrawl demo"),
     "export before any crawl": case("export shops", "no crawl has been made", "poolcrawl demo"),
     "continuing before any crawl": case("crawl --name shops", "no crawl has been made", "poolcrawl demo"),
+    "pause before any crawl": case("pause shops", "no crawl has been made", "poolcrawl demo"),
+    "cancel before any crawl": case("cancel", "no crawl has been made", "poolcrawl demo"),
+    "delete before any crawl": case("delete shops --yes", "no crawl has been made", "poolcrawl demo"),
+    "pump without a Redis": case("pump", "CRAWL_REDIS_URL is not set", "a pump service needs a Redis"),
+    "detach with an output": case(f"crawl {URL} --detach --output f", "--output", "poolcrawl export"),
     # Outputs.
     "output in no directory": case(f"crawl {URL} --output no/f.jsonl", "--output no/f.jsonl", "name a file"),
     "output that is a directory": case(f"crawl {URL} --output .", "--output .*directory", "name a file"),
@@ -250,6 +261,9 @@ CASES = {
         "start it, or correct",
         code=3,
         CRAWL_REDIS_URL="redis://127.0.0.1:1/0",
+    ),
+    "stop with a Redis elsewhere": case(
+        "stop", "CRAWL_REDIS_URL is set", "unset it", CRAWL_REDIS_URL="redis://127.0.0.1:1/0"
     ),
     "Redis unreachable for a reader": case(
         "status",
@@ -465,7 +479,7 @@ def _unused_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("verb", ["status", "export", "audit"])
+@pytest.mark.parametrize("verb", ["status", "export", "audit", "failures", "retry"])
 def test_an_unknown_crawl_is_named_beside_those_there_are(crawled, verb):
     """A mistyped name: exit 2, and the names one may have meant."""
     done = crawled[0].run(verb, "there")

@@ -8,6 +8,7 @@ import secrets
 import hypothesis
 import hypothesis.stateful
 import msgspec
+import pytest
 import standin
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -90,9 +91,9 @@ class Life(RuleBasedStateMachine):
     def pause_for_a_moment(self, pick):
         """A message that comes meanwhile is given back."""
         self.pump(window=8, lost=False)
-        self.client.hset(keys.crawl(self.frontier.crawl), "state", names.PAUSED)
+        self.frontier.pause(names.BY_USER)
         self.deliver_fetch(pick, doubled=True)
-        self.client.hset(keys.crawl(self.frontier.crawl), "state", names.RUNNING)
+        self.frontier.resume()
 
     # The workers. What is done never depends on a precondition: time decides what is there, and Hypothesis must not see
     # it. Where nothing is at hand, the step before is taken first.
@@ -109,6 +110,8 @@ class Life(RuleBasedStateMachine):
         nonce = secrets.token_hex(4)
         started = self.frontier.start(batch.lease, nonce=nonce, worker="w", options=self.options)
         if isinstance(started, Started):
+            if started.requests[0].suspect and not started.doom:
+                self.frontier.isolate(started.lease, started.nonce)
             self.fetching.append(started)
 
     @rule(pick=st.integers(0, 99), done=st.integers(0, 4), lost=st.booleans(), stored=st.booleans())
@@ -285,13 +288,42 @@ class Life(RuleBasedStateMachine):
         return known
 
 
-def test_any_life_of_a_crawl_ends_with_one_record_for_each_url(client):
-    """Whatever dies, is lost, comes twice or comes late: every admitted URL gets exactly one record."""
+class CutShort(Life):
+    """A crawl that is cancelled in the middle of whatever it does, while everything under way comes in late."""
+
+    def teardown(self):
+        """Every URL has its record or was counted as cancelled, and nothing but records is left."""
+        if self.options is None:
+            return
+        crawl = self.frontier.crawl
+        done = results.status(self.client, crawl).done
+        self.frontier.cancel()
+        self.frontier.clear(self.options, force=False)
+        self.turn()
+        while self.frontier.clear(self.options, force=True):
+            pass
+        self.frontier.forget()
+        status, found = results.status(self.client, crawl), audit(self.client, crawl)
+        held = (keys.queues, keys.delayed, keys.suspects, keys.leases, keys.levels)
+        counted = int(self.client.hget(keys.counts(crawl), "cancelled") or 0)
+        leases = int(self.client.hget(keys.crawl(crawl), "seq"))
+
+        assert (found.missing, found.duplicate, found.pending) == (0, 0, 0)
+        assert found.records == status.done == done
+        assert found.cancelled == counted == status.admitted - done
+        assert status.waiting == 0
+        assert self.client.exists(*(name(crawl) for name in held)) == 0
+        assert self.client.exists(*(keys.lease(crawl, f"l{number}") for number in range(leases + 1))) == 0
+
+
+@pytest.mark.parametrize(("life", "lives"), [(Life, 12), (CutShort, 6)])
+def test_any_life_of_a_crawl_ends_with_one_record_for_each_url(client, life, lives):
+    """Whatever dies, is lost, comes twice or comes late: every URL gets exactly one record, or is cancelled."""
     Life.client = client
     hypothesis.stateful.run_state_machine_as_test(
-        Life,
+        life,
         settings=hypothesis.settings(
-            max_examples=12,
+            max_examples=lives,
             stateful_step_count=35,
             deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 
@@ -16,10 +17,33 @@ WORKER = """
 import sys
 from crawl import settings
 from worker import command
-line = command.argv(settings.load())
+line = command.argv(settings.load(), "lab.planted:app")
 sys.argv = ["celery", *line[3:]]
 from celery.__main__ import main
 main()
+"""
+#: One whose deadlines come two seconds late, and whose cap on bodies is a hundred times too high.
+LATE = """
+from time import monotonic
+from worker import fetch, sockets
+def left(self):
+    if monotonic() > self._deadline + 2:
+        raise sockets.DeadlineError("late")
+    return max(min(self._deadline + 2 - monotonic(), self._pace), 0.001)
+sockets._Bounded._left = left
+raw = fetch._raw
+fetch._raw = lambda answer, limit, **how: raw(answer, 100 * limit, **how)
+"""
+#: One that gives names up three seconds late.
+LATE_NAMES = """
+from worker.guard import Names
+targets = Names.targets
+Names.targets = lambda self, host, port, timeout: targets(self, host, port, timeout + 3)
+"""
+#: One that lets hanging requests hang while it drains.
+PATIENT = """
+from worker import drain
+drain.PATIENCE_S = 600
 """
 #: One whose drain drops what it holds: it ends at once and says that all went well.
 DROPS = """
@@ -37,6 +61,11 @@ def watch():
     os.kill(os.getpid(), signal.SIGTERM)
 threading.Thread(target=watch, daemon=True).start()
 """
+#: What the matrix of the quick checks has rows for.
+MATRIX = (
+    *("deadline-header", "deadline-body", "deadline-silence", "deadline-connect", "deadline-dns"),
+    *("deadline-tls", "cap-raw", "cap-unpacked", "drain"),
+)
 FAILS = (sys.executable, "-I", "-c", "raise SystemExit('no such pool today')")
 CHECK = """
 import sys
@@ -53,27 +82,39 @@ def directory(tmp_path):
     made.end()
 
 
-def check_one(path, guarantee, before):
-    """Check one guarantee of a worker that runs `before` first."""
+def check_some(path, checks, before):
+    """Make some checks of a worker that runs `before` first."""
     worker = (sys.executable, "-P", "-c", before + WORKER)
-    return guarantees.check(("threads",), path, print, guarantees=(guarantee,), worker_command=worker)
+    return guarantees.check(("threads",), path, print, guarantees=checks, worker_command=worker)
 
 
-@pytest.mark.slow
-def test_a_pool_s_guarantees_are_measured(tmp_path):
-    """One real worker against real servers; what the pool table calls missing is measured, and fails."""
-    said = []
-    found = guarantees.check(("threads",), tmp_path, said.append)
+def test_the_matrix_of_a_pool_is_printed(directory):
+    """By one command, with real workers against real servers: a line for machines each, a table for people."""
+    checks = ("--only", "deadline,dns,caps,drain")
+    done = directory.run("guarantees", "--pools", "gevent", "--json", *checks)
+    found = {row["guarantee"]: row for row in map(json.loads, done.stdout.splitlines())}
 
-    kept = {one.guarantee: one.kept for one in found}
-    assert {"deadline": True, "kill": True, "drain": True, "recycling": False} == kept, said
-    assert len(said) == 4
-    assert all(one.pool == "threads" and any(map(str.isdigit, one.measured)) for one in found)
+    assert set(MATRIX) == set(found), done.stderr
+    assert all(row["kept"] and row["pool"] == "gevent" for row in found.values()), done.stderr
+    assert done.code == 0
+    assert "guarantees, pool by pool" in done.stderr
+    assert directory.left() == []
+
+
+def test_a_worker_that_breaks_its_promises_is_found(tmp_path, monkeypatch):
+    """Planted bugs in the crawler's own code, one for each kind of promise about requests; nothing else is blamed."""
+    # Nobody need wait longer for a worker that does not end.
+    monkeypatch.setattr("lab.guarantees.finding.STALLED_S", 3.0)
+    found = check_some(tmp_path, ("deadline", "dns", "caps", "stalled"), LATE + LATE_NAMES + PATIENT)
+    broken = {one.guarantee for one in found if not one.kept}
+    late = {"deadline-header", "deadline-body", "deadline-silence", "deadline-tls", "deadline-dns"}
+
+    assert broken == {*late, "cap-raw", "drain-stalled"}, found
 
 
 def test_a_drain_that_drops_what_it_holds_is_found(tmp_path):
     """A planted bug: exit code 0, at once, and requests that have to be made again."""
-    (found,) = check_one(tmp_path, "drain", DROPS)
+    (found,) = check_some(tmp_path, ("drain",), DROPS)
 
     assert not found.kept
     assert "exit code 0" in found.measured
@@ -82,7 +123,7 @@ def test_a_drain_that_drops_what_it_holds_is_found(tmp_path):
 
 def test_a_worker_that_recycles_its_memory_is_found(tmp_path):
     """The check can succeed: a worker that grew, ended of itself and lost nothing keeps the guarantee."""
-    (found,) = check_one(tmp_path, "recycling", RECYCLES)
+    (found,) = check_some(tmp_path, ("recycling",), RECYCLES)
 
     assert found.kept, found
     assert ", replaced; lost 0, duplicate 0, repeated requests 0" in found.measured
@@ -98,7 +139,7 @@ def test_an_interrupted_check_leaves_no_process(directory):
     """Ctrl-C in the middle of a crawl: server, worker and producer end."""
     command = (sys.executable, "-P", "-c", CHECK, str(directory.path / "state"))
     running = directory.spawn(command, PYTHONPATH=str(ROOT))
-    log = directory.path / "state" / "threads" / "logs" / "crawl-undisturbed.log"
+    log = directory.path / "state" / "threads" / "deadline" / "logs" / "crawl-undisturbed.log"
     wait_for(log.exists, "the first crawl")
     inside = len(directory.left())
     running.interrupt(signal.SIGINT)

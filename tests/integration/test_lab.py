@@ -12,7 +12,8 @@ import urllib.request
 import pytest
 import redis
 
-from lab import counters, load, memory, site, webserver
+from crawl import results
+from lab import counters, frontierload, load, memory, site, webserver
 from lab.rig import lone_server
 
 
@@ -84,6 +85,25 @@ def test_a_frontier_is_measured_within_its_marks(lone):
     assert memory.URL_LENGTH < found.waiting < 160
     # Few members share the cost of a bucket here; the marks are about a hundred thousand.
     assert 8 < found.seen < 150
+    assert found.tombstone is not None
+    assert 36 < found.tombstone
+
+
+def test_the_speed_of_frontiers_of_two_sizes_is_compared(lone, monkeypatch):
+    """Each shape has both sizes; a frontier keeps its size, and closed what it says it closed."""
+    monkeypatch.setattr(frontierload, "URLS_A_ROUND", 100)
+    found = frontierload.compare(lone, few=300, many=1200, rounds=3)
+
+    assert [(one.shape, one.few, one.many) for one in found] == [
+        ("one host", 300, 1200),
+        ("many hosts", 300, 1200),
+    ]
+    for one in found:
+        assert min(one.few_urls_s, one.many_urls_s, one.few_redis_us, one.many_redis_us, one.ratio) > 0
+    for crawl in ("one-300", "many-1200"):
+        status = results.status(lone, crawl)
+        assert status.done >= 4 * 100
+        assert status.waiting == int(crawl.partition("-")[2])
 
 
 @pytest.mark.parametrize("nginx", [None, ""], ids=["nginx where there is one", "aiohttp"])

@@ -246,3 +246,18 @@ def test_a_refused_worker_leaves_no_process(directory, private):
     directory.spawn((*CELERY, "-Pgevent"), **env).ended(60)
 
     assert directory.left() == []
+
+
+def test_a_gevent_worker_whose_redis_dies_says_so_in_lines(directory):
+    """While it drains, too: Celery's remote control has a greenlet that dies of it, and may do so quietly."""
+    settings = {"CRAWL_POOL": "gevent", "CRAWL_CONCURRENCY": "4"}
+    with (
+        PrivateServer(directory.path / "server") as server,
+        worker(directory, server.url, **settings) as running,
+    ):
+        server._process.kill()
+        wait_for(lambda: "onnection" in running.stderr.read_text(), "a line about the lost connection", 30)
+        running.interrupt(signal.SIGTERM)
+        done = running.ended(40)
+
+    assert "Traceback" not in done.stderr

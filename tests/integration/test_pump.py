@@ -15,6 +15,7 @@ import standin
 from crawl import broker, keys, names, results
 from crawl.errors import StoppedError, UnavailableError
 from crawl.frontier import Frontier
+from producer import pressure
 from producer import pump as pumping
 from producer.pump import Pump
 from producer.seeds import SLICE, Intake, SeedsFile
@@ -177,7 +178,7 @@ def test_a_full_redis_pauses_the_crawl_and_then_stops_it_with_the_remedy(world, 
     _, frontier, app = world
     options = standin.options()
     standin.admit(frontier, options, "http://a.test/")
-    monkeypatch.setattr(pumping, "MEMORY_STALL_S", 0.1)
+    monkeypatch.setattr(pressure, "STALL_S", 0.1)
     monkeypatch.setattr(pumping, "LOOK_S", 0.05)
 
     with pytest.raises(StoppedError, match=r"paused: memory.*maxmemory"):

@@ -9,6 +9,8 @@ import pytest
 import standin
 
 from crawl import keys, names, results
+from crawl.batches import Renewal
+from crawl.frontier import renew
 from crawl.records import decode_entry, encode_entry
 
 SHORT = 0.03
@@ -115,17 +117,162 @@ def test_a_batch_without_bodies_needs_none_to_be_parsed(frontier, host, options)
     assert frontier.reap(options) == ([], [batch], 0)
 
 
-def test_a_single_url_whose_worker_died_is_charged_a_loss_and_becomes_a_suspect(frontier, host, options):
-    """It may have killed the worker, so it is set apart."""
+def _die(frontier, batch, options, *, sole=False):
+    """Have the worker of a batch die over it; return its URLs' next batch, or its doomed one."""
+    started = standin.start(frontier, batch, options)
+    if sole:
+        frontier.isolate(batch.lease, started.nonce)
+    standin.overdue(frontier)
+    resent, _, _ = frontier.reap(options)
+    return resent[0] if resent else standin.lease(frontier, options)[0]
+
+
+def _suspect(frontier, host, options):
+    """Return a sent batch of one URL that was there at two deaths."""
+    batch = _die(frontier, _batch(frontier, host, options), options)
+    return _die(frontier, batch, options)
+
+
+def test_a_single_url_whose_worker_died_travels_alone_uncharged(frontier, host, options):
+    """The worker may have died of anything else it did; one death makes nobody a suspect."""
     batch = _batch(frontier, host, options)
+    standin.start(frontier, batch, options)
+    standin.overdue(frontier)
+
+    assert frontier.reap(options) == ([], [], 1)
+    status = results.status(frontier.client, frontier.crawl)
+    assert (status.losses, status.waiting, status.suspects) == (0, 1, 0)
+    assert {entry[:6] for entry in standin.entries(frontier, f"http://{host}")} == {"0 0 1 "}
+
+
+def test_a_url_that_was_there_at_two_deaths_is_a_suspect_uncharged(frontier, host, options):
+    """It is set apart, but others were there as well."""
+    batch = _die(frontier, _batch(frontier, host, options), options)
     standin.start(frontier, batch, options)
     standin.overdue(frontier)
 
     assert frontier.reap(options) == ([], [], 1)
     (suspect,) = _suspects(frontier)
     status = results.status(frontier.client, frontier.crawl)
-    assert (suspect.losses, suspect.attempts, suspect.alone) == (1, 0, True)
-    assert (status.losses, status.waiting, status.leased, status.suspects) == (1, 1, 0, 1)
+    assert (suspect.losses, suspect.attempts, suspect.suspect) == (0, 0, True)
+    assert (status.losses, status.waiting, status.leased, status.suspects) == (0, 1, 0, 1)
+
+
+def test_what_ran_out_while_redis_was_away_is_held_against_nobody(frontier, host, options):
+    """Its worker may well live: it had nobody to hand its pages to. An isolated suspect is not charged either."""
+    batch = _suspect(frontier, host, options)
+    started = standin.start(frontier, batch, options)
+    frontier.isolate(batch.lease, started.nonce)
+    standin.overdue(frontier)
+    (before,) = [request.deaths for request in started.requests]
+
+    assert frontier.reap(options, blameless=True)[2] == 1
+    assert [(one.losses, one.deaths) for one in _suspects(frontier)] == [(0, before)]
+    assert results.status(frontier.client, frontier.crawl).losses == 0
+
+
+def test_a_suspect_whose_process_did_something_else_too_is_not_charged(frontier, host, options):
+    """It had not been isolated: it may be innocent, so it stays a suspect and nothing more."""
+    again = _die(frontier, _suspect(frontier, host, options), options)
+
+    assert standin.start(frontier, again, options).requests[0].losses == 0
+    assert results.status(frontier.client, frontier.crawl).losses == 0
+
+
+def test_isolation_in_the_fetch_does_not_count_for_the_parse(frontier, host, options):
+    """Between the two the process does other things; each stage is isolated for itself."""
+    batch = _suspect(frontier, host, options)
+    started = standin.start(frontier, batch, options)
+    frontier.isolate(batch.lease, started.nonce)
+    standin.fetched(frontier, started, options)
+    standin.load(frontier, batch.lease, options)
+    standin.overdue(frontier)
+
+    assert frontier.reap(options) == ([], [], 1)
+    assert results.status(frontier.client, frontier.crawl).losses == 0
+
+
+def test_a_parse_of_an_isolated_suspect_that_kills_is_charged_at_once(frontier, host, options):
+    """It is not tried twice: that would be two deaths for one charge."""
+    batch = _suspect(frontier, host, options)
+    standin.fetched(frontier, standin.start(frontier, batch, options), options)
+    loaded = standin.load(frontier, batch.lease, options)
+    frontier.isolate(batch.lease, loaded.nonce)
+    standin.overdue(frontier)
+
+    assert frontier.reap(options) == ([], [], 1)
+    assert [suspect.losses for suspect in _suspects(frontier)] == [2]
+    assert results.status(frontier.client, frontier.crawl).losses == 2
+
+
+def test_robots_txt_of_workers_that_died_of_something_else_does_not_close_a_site(frontier, host):
+    """It is asked for as often as needed; only a suspect by itself is charged."""
+    options = standin.options(lease_s=SHORT, max_losses=3, robots="obey")
+    standin.admit(frontier, options, *standin.pages(host, 1))
+    for _ in range(5):
+        (batch,) = standin.lease(frontier, options)
+        assert batch.kind == names.ROBOTS
+        started = standin.start(frontier, batch, options)
+        standin.overdue(frontier)
+        frontier.reap(options)
+
+    assert started.requests[0].suspect
+    assert frontier.robots(f"http://{host}") is None
+
+
+def test_robots_txt_that_kills_workers_by_itself_closes_its_site(frontier, host):
+    """Unreachable is disallowed, and the crawl ends."""
+    options = standin.options(lease_s=SHORT, max_losses=3, robots="obey")
+    standin.admit(frontier, options, *standin.pages(host, 1))
+    deaths = 0
+    while frontier.robots(f"http://{host}") is None:
+        (batch,) = standin.lease(frontier, options)
+        started = standin.start(frontier, batch, options)
+        if started.requests[0].suspect:
+            frontier.isolate(batch.lease, started.nonce)
+        standin.overdue(frontier)
+        frontier.reap(options)
+        deaths += 1
+
+    assert (deaths, frontier.robots(f"http://{host}")[1]) == (4, "deny")
+
+
+def test_what_a_dead_process_held_is_reclaimed_before_its_time(frontier, host):
+    """The pump is woken for it; a batch of a process that lives is left alone."""
+    calm = standin.options()
+    first = _batch(frontier, host, calm)
+    second = _batch(frontier, f"b.{host}", calm)
+    frontier.start(first.lease, nonce="a", worker="w", process="dead 1", options=calm)
+    frontier.start(second.lease, nonce="b", worker="w", process="alive 2", options=calm)
+    key = keys.lease(frontier.crawl, first.lease)
+
+    assert frontier.bury([(key, "another")]) == 0
+    assert frontier.bury([(key, "dead 1")]) == 1
+    assert frontier.client.lindex(keys.wake(frontier.crawl), 0) == b"reap"
+    assert frontier.reap(calm, buried=True) == ([], [], 1)
+    assert frontier.reap(calm, buried=True) == ([], [], 0)
+
+
+def test_what_nobody_is_to_blame_for_leaves_no_mark(frontier, host):
+    """A stack that was ended with work in hand says nothing about that work."""
+    calm = standin.options()
+    batch = _batch(frontier, host, calm)
+    standin.start(frontier, batch, calm)
+    frontier.bury([(keys.lease(frontier.crawl, batch.lease), "")], blameless=True)
+    frontier.reap(calm, buried=True)
+
+    assert {entry[:6] for entry in standin.entries(frontier, f"http://{host}")} == {"0 0 0 "}
+
+
+def test_a_renewal_digs_a_lease_out(frontier, host):
+    """Whoever renews lives, whatever was thought of it."""
+    calm = standin.options()
+    batch = _batch(frontier, host, calm)
+    started = standin.start(frontier, batch, calm)
+    frontier.bury([(keys.lease(frontier.crawl, batch.lease), "")])
+    renew(frontier.client, [Renewal(frontier.crawl, batch.lease, host, started.nonce, 30)])
+
+    assert frontier.reap(calm, buried=True) == ([], [], 0)
 
 
 def test_a_batch_whose_worker_died_is_taken_apart_uncharged(frontier, host, options):
@@ -142,13 +289,14 @@ def test_a_batch_whose_worker_died_is_taken_apart_uncharged(frontier, host, opti
 
 
 def test_one_suspect_is_in_flight_and_alone(frontier, host, options):
-    """Whatever a suspect kills, it kills nobody else's work, and no second suspect muddles the verdict."""
+    """No second suspect muddles the verdict."""
     suspects = [f"http://{letter}.{host}/" for letter in "ab"]
     standin.admit(frontier, options, *suspects)
-    for batch in standin.lease(frontier, options):
-        standin.start(frontier, batch, options)
-    standin.overdue(frontier)
-    frontier.reap(options)
+    for _ in range(2):
+        for batch in standin.lease(frontier, options):
+            standin.start(frontier, batch, options)
+        standin.overdue(frontier)
+        frontier.reap(options)
     calm = standin.options()
 
     (first,) = standin.lease(frontier, calm)
@@ -163,7 +311,7 @@ def test_one_suspect_is_in_flight_and_alone(frontier, host, options):
 
 def test_a_suspect_in_flight_does_not_hold_up_the_others(frontier, host, options):
     """Ordinary URLs go on beside it."""
-    batch = _batch(frontier, host, options)
+    batch = _die(frontier, _batch(frontier, host, options), options)
     standin.start(frontier, batch, options)
     standin.overdue(frontier)
     frontier.reap(options)
@@ -179,6 +327,8 @@ def test_a_url_that_kills_every_worker_ends_as_lost(frontier, host, options):
     deaths = 0
     while (started := standin.start(frontier, batch, options)).doom is None:
         deaths += 1
+        if started.requests[0].suspect:
+            frontier.isolate(batch.lease, started.nonce)
         standin.overdue(frontier)
         resent, _, _ = frontier.reap(options)
         batch = resent[0] if resent else standin.lease(frontier, options)[0]
@@ -187,7 +337,7 @@ def test_a_url_that_kills_every_worker_ends_as_lost(frontier, host, options):
     lost = standin.result(frontier.crawl, loaded.requests[0], "failed", "lost")
     frontier.complete(batch.lease, [lost], [], standin.links(options), options=options)
 
-    assert (deaths, started.doom, started.requests[0].losses) == (3, "lost", 3)
+    assert (deaths, started.doom, started.requests[0].losses) == (4, "lost", 3)
     assert results.status(frontier.client, frontier.crawl).reasons == {"lost": 1}
     assert frontier.finish() == names.FINISHED
 
@@ -206,7 +356,7 @@ def test_a_doomed_url_stays_doomed_when_it_is_given_back(frontier, host, options
 
 
 def test_a_parse_that_kills_its_worker_twice_is_taken_apart(frontier, host, options):
-    """One more try for the batch; then its URLs are fetched one by one, so that one bad page costs only itself."""
+    """One more try for the batch; then each URL is a suspect, uncharged: that was two deaths."""
     batch = _batch(frontier, host, options, 3)
     standin.fetched(frontier, standin.start(frontier, batch, options), options)
     seen = []
@@ -218,19 +368,7 @@ def test_a_parse_that_kills_its_worker_twice_is_taken_apart(frontier, host, opti
 
     assert seen == [(0, 1, 0), (0, 0, 3)]
     assert frontier.client.exists(keys.bodies(frontier.crawl, batch.lease)) == 0
-    assert {entry[:6] for entry in standin.entries(frontier, f"http://{host}")} == {"0 0 1 "}
-
-
-def test_a_page_whose_parse_kills_workers_is_charged(frontier, host, options):
-    """A parse that had begun counts like a request that had begun."""
-    batch = _batch(frontier, host, options)
-    standin.fetched(frontier, standin.start(frontier, batch, options), options)
-    for _ in range(2):
-        standin.load(frontier, batch.lease, options)
-        standin.overdue(frontier)
-        frontier.reap(options)
-
-    assert [suspect.losses for suspect in _suspects(frontier)] == [1]
+    assert [(one.losses, one.suspect) for one in _suspects(frontier)] == [(0, True)] * 3
 
 
 def test_a_reclaimed_hosts_due_time_is_the_leases_end_plus_its_delay(frontier, host):

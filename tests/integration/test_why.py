@@ -83,6 +83,17 @@ def test_a_fetched_page_is_told_with_its_place_and_its_attempts(why):
     assert 404 == told["record"]["status"]
 
 
+def test_a_page_is_told_what_it_has_waited_for(why):
+    """The seed for robots.txt; the parts make up the whole, and each attempt names its pool."""
+    seed, page = why("/"), why("/a")
+
+    assert "robots" in {wait["cause"] for wait in seed["waits"]}
+    for told in (seed, page):
+        assert told["record"]["wait_ms"] == sum(wait["ms"] for wait in told["waits"])
+        assert ["threads"] == [made["pool"] for made in told["attempts"]]
+        assert told["waiting_for"] is None
+
+
 @pytest.mark.parametrize(
     ("path", "conclusion", "rule", "pattern"),
     [

@@ -28,8 +28,6 @@ WORDS = frozenset(
     }
     | {"noimageindex", "indexifembedded", "nositelinkssearchbox", "noodp", "noydir", "noai", "noimageai"}
 )
-#: Those that keep us from following a page's links.
-_NO_LINKS = frozenset({"nofollow", "none"})
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _TOKEN = re.compile(r"\s*([a-z_-]+)\s*")
 
@@ -56,11 +54,6 @@ def applying(metas: Iterable[tuple[str, str]], header: str | None, token: str) -
     for line in (header or "").lower().split("\n"):
         found.update(dict.fromkeys(_addressed(line, token)))
     return list(found)
-
-
-def forbid_links(directives: Iterable[str]) -> bool:
-    """Return whether a page's links are not to be followed."""
-    return not _NO_LINKS.isdisjoint(directives)
 
 
 def _words(text: str) -> Iterator[str]:

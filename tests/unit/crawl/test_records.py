@@ -30,6 +30,7 @@ _requests = st.builds(
     attempts=_counts,
     losses=_counts,
     alone=st.booleans(),
+    generation=st.integers(0, 99),
 )
 
 
@@ -103,7 +104,7 @@ def test_a_page_record_has_the_fields_of_the_contract_in_order() -> None:
         "crawl url via parent depth attempts outcome redirect_to reason detail status content_type charset bytes "
         "sha256 etag last_modified title description canonical_link lang text_length links data queued_at "
         "started_at fetched_at parsed_at fetch_ms parse_ms wait_ms pool slot worker parse_pool parse_worker lease "
-        "parse_slot kind robots open_graph json_ld text"
+        "parse_slot kind robots open_graph json_ld text generation"
     )
 
     assert expected == " ".join(PageRecord.__struct_fields__)

@@ -32,6 +32,9 @@ class Ended:
     def last_line(self):
         return self.line
 
+    def said(self, words):
+        return bool(words) and words in self.line
+
     def start(self):
         self.starts += 1
 
@@ -124,3 +127,35 @@ def test_an_exit_code_is_put_into_words(code, words):
     """128 + n is signal n, where there is such a signal."""
     assert sys.platform != "win32"
     assert how_ended(code) == words
+
+
+def test_a_worker_that_came_to_work_is_started_again_however_often_it_ends():
+    """Pages that kill workers must neither slow the crawl down more and more nor end it."""
+    restarts = Restarts()
+    pauses = []
+    for _ in range(3 * MAX_QUICK):
+        assert restarts.ended(0.1, 100.0, worked=True)
+        pauses.append(restarts.due - 100.0)
+
+    assert max(pauses) <= 0.5
+
+
+def test_a_guard_tells_a_worker_that_worked_by_what_it_printed():
+    """One that is ready has not failed at once; one that never is has, and that ends somewhere."""
+    child = Ended(134, line="worker threads-4-7@vm ready: pool threads")
+    guard = Guard(child, lambda _: None, ready=" ready: pool ")
+    for _ in range(3 * MAX_QUICK):
+        guard.look()
+        guard.restarts.due = 0.0
+        guard.look()
+
+    assert child.starts == 3 * MAX_QUICK
+    with pytest.raises(UnavailableError):
+        _until_given_up(Guard(Ended(1), lambda _: None, ready=" ready: pool "))
+
+
+def _until_given_up(guard):
+    for _ in range(2 * MAX_QUICK):
+        guard.look()
+        guard.restarts.due = 0.0
+        guard.look()

@@ -52,6 +52,7 @@ def test_bad_input_names_the_thing_and_ends_with_2(arguments, said):
         (["--replay", "none", "--workloads", "web"], "--workloads means nothing beside --replay"),
         (["--peers", "--report", "x"], "--report means nothing beside --peers"),
         (["--ladder", "--ways", "gevent-4"], "--ways means nothing beside --ladder"),
+        (["--memory", "--pages", "100"], "--pages means nothing beside --memory"),
     ],
 )
 def test_what_the_lab_cannot_do_is_said_before_anything_starts(tmp_path, monkeypatch, arguments, said):

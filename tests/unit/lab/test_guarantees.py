@@ -9,23 +9,38 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from lab.guarantees import CHECKS, check, of_findings
-from lab.guarantees.checks import MIDDLE, Middle
+from lab import matrix
+from lab.guarantees import CHECKS, GUARANTEES, check, columns, of_findings, of_matrix
+from lab.guarantees.endings import MIDDLE, Middle
 from lab.guarantees.finding import (
     DRAIN_S,
     LEAST_GROWTH_MB,
-    MARGIN_S,
-    Endless,
+    STALLED_S,
     Finding,
     Memory,
-    of_deadline,
     of_drain,
     of_kill,
     of_recycling,
+    of_stalled,
 )
 from lab.guarantees.site import ENDLESS, PAGES, Asked, Log, Site, page
 from lab.guarantees.stage import Crawled
-from worker import pools
+from lab.guarantees.verdicts import (
+    BUFFERS_BYTES,
+    CANCEL_S,
+    DNS_MARGIN_S,
+    MARGIN_S,
+    UNPACKED_MB,
+    Body,
+    Cancelled,
+    Endless,
+    of_cancel,
+    of_dns,
+    of_endless,
+    of_fatal,
+    of_raw,
+    of_unpacked,
+)
 
 DIGEST = "d" * 64
 CLEAN = Crawled(
@@ -43,8 +58,22 @@ LOSSES = {
 }
 
 
-def _deadline(*asked: Endless, crawled: Crawled = CLEAN) -> Finding:
-    return of_deadline("threads", 2.0, asked, crawled)
+def _deadline(one: Endless, crawled: Crawled = CLEAN) -> Finding:
+    return of_endless("threads", 2.0, one, crawled)
+
+
+def _dns(
+    *asked: Endless,
+    other: str | None = "ok",
+    drained: tuple[int | None, float] = (0, 0.5),
+    crawled: Crawled = CLEAN,
+) -> Finding:
+    return of_dns("threads", 2.0, asked, other, drained, crawled)
+
+
+def _body(**changes: object) -> Body:
+    body = Body("/endless", "failed", "too_large", ("failed", "too_large"), 1_000_000)
+    return replace(body, **changes)
 
 
 def _kill(crawled: Crawled, at: int | None = 20) -> Finding:
@@ -62,38 +91,143 @@ def _recycling(
     return of_recycling("threads", 60, memory, replace(CLEAN, **changes))
 
 
-def test_requests_that_end_with_their_deadline_keep_it():
-    """The longest one is what was measured."""
-    found = _deadline(Endless("hang", "failed", "timeout", 2.02), Endless("drip", "failed", "timeout", 2.31))
+#: What breaks a deadline, and a word of the sentence that says so.
+LATE = [
+    (Endless("hang", "failed", "timeout", 2.0 + DNS_MARGIN_S + 0.01), "hang took 4.01 s"),
+    (Endless("hang", "failed", "timeout", None), "not ended"),
+    (Endless("hang", "failed", "reset", 2.0), "reason reset"),
+    (Endless("hang", "ok", None, 2.0), "as ok"),
+    (Endless("hang", None, None, 2.0), "hang has no record"),
+]
+
+
+def test_a_request_that_ends_with_its_deadline_keeps_it():
+    """What was measured is said, and named by what was in the way."""
+    found = _deadline(Endless("drip-header", "failed", "timeout", 2.31))
 
     assert found.kept
+    assert ("deadline-header", "2.3 s") == (found.guarantee, found.figure)
     assert "2.31 s" in found.measured
 
 
-@pytest.mark.parametrize(
-    ("late", "word"),
-    [
-        (Endless("drip", "failed", "timeout", 2.0 + MARGIN_S + 0.01), "drip took 3.01 s"),
-        (Endless("drip", "failed", "timeout", None), "not ended"),
-        (Endless("drip", "failed", "reset", 2.0), "reason reset"),
-        (Endless("drip", "ok", None, 2.0), "as ok"),
-        (Endless("drip", None, None, 2.0), "drip has no record"),
-    ],
-)
-def test_one_late_or_wrongly_recorded_request_breaks_the_deadline(late, word):
-    """However many others were on time."""
-    found = _deadline(Endless("hang", "failed", "timeout", 2.0), late)
+@pytest.mark.parametrize(("late", "word"), LATE)
+def test_a_late_or_wrongly_recorded_request_breaks_the_deadline(late, word):
+    """Whatever it met; and one of many names suffices."""
+    found = _deadline(late)
+    of_many = _dns(Endless("name-0", "failed", "timeout", 2.0), late)
 
     assert not found.kept
+    assert not of_many.kept
     assert word in found.measured
+    assert word in of_many.measured
+
+
+def test_a_second_is_all_that_a_deadline_may_be_late():
+    """Two where the end is seen by the record only."""
+    late = Endless("hang", "failed", "timeout", 2.0 + MARGIN_S + 0.01)
+
+    assert not _deadline(late).kept
+    assert _dns(late).kept
 
 
 def test_a_deadline_that_nothing_tested_is_not_kept():
     """Neither an empty crawl nor one that had to be ended proves anything."""
     on_time = Endless("hang", "failed", "timeout", 2.0)
 
-    assert not _deadline().kept
+    assert not _dns().kept
     assert not _deadline(on_time, crawled=replace(CLEAN, code=None)).kept
+    assert not _dns(on_time, crawled=replace(CLEAN, code=None)).kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"other": "failed"}, "as failed"),
+        ({"other": None}, "as nothing"),
+        ({"drained": (None, 10.0)}, "10 s after SIGTERM"),
+        ({"drained": (1, 0.5)}, "exit 1"),
+    ],
+)
+def test_threads_that_wait_for_a_resolver_may_stop_nothing_else(changes, word):
+    """Neither other names nor the worker's end."""
+    on_time = Endless("name-0", "failed", "timeout", 2.0)
+    found = _dns(on_time, **changes)
+
+    assert _dns(on_time).kept
+    assert not found.kept
+    assert word in found.measured
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"outcome": "ok", "reason": None}, "as ok"),
+        ({"reason": "timeout"}, "reason timeout"),
+        ({"taken": 1_000_000 + BUFFERS_BYTES + 1}, "18 MB were taken"),
+        ({"taken": None}, "never asked"),
+    ],
+)
+def test_a_body_that_is_taken_beyond_its_cap_is_found(changes, word):
+    """By the record, and by the bytes that the server got rid of."""
+    found = of_raw("threads", 1_000_000, [_body(), _body(**changes)], CLEAN)
+
+    assert of_raw("threads", 1_000_000, [_body()], CLEAN).kept
+    assert not of_raw("threads", 1_000_000, [], CLEAN).kept
+    assert not found.kept
+    assert word in found.measured
+
+
+def test_a_bomb_that_goes_off_is_found():
+    """By what the worker grew by, even where the record is right."""
+    small = of_unpacked("threads", 256_000_000, [_body()], UNPACKED_MB - 1, CLEAN)
+    large = of_unpacked("threads", 256_000_000, [_body()], UNPACKED_MB + 1, CLEAN)
+    wrong = of_unpacked("threads", 256_000_000, [_body(outcome="ok")], 0.0, CLEAN)
+
+    assert (True, False, False) == (small.kept, large.kept, wrong.kept)
+    assert "it was unpacked" in large.measured
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"code": 2, "said": "No such command 'cancel'."}, "No such command"),
+        ({"idle_s": None}, "requests were under way still"),
+        ({"idle_s": CANCEL_S + 0.1}, "requests were under way still"),
+        ({"ended_s": None}, "its producer ran still"),
+        ({"later": 1}, "1 requests came after"),
+        ({"state": "finished"}, "its state is finished"),
+    ],
+)
+def test_a_cancel_that_ends_nothing_is_found(changes, word):
+    """The verb, the requests, the producer and the state each tell."""
+    good = Cancelled(open=4, code=0, said="", idle_s=0.4, ended_s=1.0, later=0, state="cancelled")
+    found = of_cancel("threads", replace(good, **changes), replace(CLEAN, code=4))
+
+    assert of_cancel("threads", good, replace(CLEAN, code=4)).kept
+    assert not of_cancel("threads", None, CLEAN).kept
+    assert not found.kept
+    assert word in found.measured
+
+
+@pytest.mark.parametrize(
+    ("record", "changes", "word"),
+    [
+        (None, {}, "no record"),
+        (("ok", None), {}, "as ok"),
+        (("failed", "lost"), {"losses": 3}, "1 losses were charged to other pages"),
+        (("failed", "lost"), {"missing": 1}, "1 pages without a record"),
+        (("failed", "lost"), {"code": None}, "did not end"),
+        (("failed", "lost"), {"digest": "e"}, "not those of the undisturbed"),
+    ],
+)
+def test_a_fatal_page_that_is_not_lost_or_costs_others_is_found(record, changes, word):
+    """It is lost alone."""
+    digest = changes.pop("digest", "d")
+    found = of_fatal("threads", "crash", record, 2, replace(CLEAN, **changes), ("d", digest))
+
+    assert of_fatal("threads", "crash", ("failed", "lost"), 2, CLEAN, ("d", "d")).kept
+    assert not found.kept
+    assert word in found.measured
 
 
 def test_a_killed_worker_may_repeat_requests_but_lose_nothing():
@@ -143,6 +277,31 @@ def test_a_drain_repeats_nothing_and_ends_in_time_with_0(changes, end, word):
     assert word in found.measured
 
 
+@pytest.mark.parametrize(
+    ("changes", "end", "word"),
+    [
+        ({}, {"code": None, "took_s": STALLED_S}, "had not ended after 20 s"),
+        ({}, {"code": 1}, "exit code 1"),
+        ({}, {"good": 59}, "1 pages were charged"),
+        ({"reclaimed": 1}, {}, "1 URLs were not handed back"),
+        ({"losses": 1}, {}, "1 URLs were not handed back"),
+        ({"repeated": 5}, {}, "1 pages were requested again that had not hung"),
+        ({"records": 59}, {}, "pages were lost"),
+        ({}, {"open_": None}, "never asked to end"),
+    ],
+)
+def test_a_drain_whose_requests_hang_hands_them_back_in_time(changes, end, word):
+    """What was cut may be asked for again, at nobody's cost."""
+    arguments = {"open_": 4, "code": 0, "took_s": 8.5, "good": 60} | end
+    crawled = replace(CLEAN, **{"repeated": 4, **changes})
+    good = of_stalled("threads", 60, 4, 0, 8.5, 60, replace(CLEAN, repeated=4))
+    found = of_stalled("threads", 60, crawled=crawled, **arguments)
+
+    assert good.kept
+    assert not found.kept
+    assert word in found.measured
+
+
 def test_memory_that_stays_is_not_recycled():
     """Half of what a worker grew by may stay; more only if the worker was replaced."""
     stays = _recycling(80, 240, 238)
@@ -170,28 +329,49 @@ def test_a_worker_that_hardly_grew_has_shown_nothing():
     assert "prove nothing" in found.measured
 
 
-def test_the_table_says_fails_in_a_word_and_fits_100_columns():
+@pytest.mark.parametrize("table", [of_findings, of_matrix])
+def test_the_table_says_fails_in_a_word_and_fits_100_columns(table):
     """Colour alone is lost in a log, and on some eyes."""
     measured = "grew from 76 to 188 MB over 6 large pages, holds 188 MB after them, not replaced; " * 2
     found = [
-        Finding(pool, guarantee, guarantee != "recycling", measured)
-        for pool in pools.TABLE
-        for guarantee in CHECKS
+        Finding(pool, guarantee, guarantee != "recycling", measured, "10.0 MB")
+        for pool in columns()
+        for guarantee in GUARANTEES
     ]
     out = io.StringIO()
-    Console(file=out, width=100, no_color=True).print(of_findings(found))
+    Console(file=out, width=100, no_color=True).print(table(found))
     lines = out.getvalue().splitlines()
 
-    assert len(pools.TABLE) == sum("FAILS" in line for line in lines)
-    assert len(pools.TABLE) * (len(CHECKS) - 1) == sum(" kept " in line for line in lines)
+    assert len(columns()) == sum(line.count("FAILS") for line in lines)
+    assert len(columns()) * (len(GUARANTEES) - 1) == sum(line.count("kept ") for line in lines)
     assert max(map(len, lines)) <= 100
+
+
+def test_a_matrix_leaves_out_what_was_not_asked_for():
+    """A row that nobody checked is not there, a cell that one column lacks is no promise."""
+    found = [Finding("solo", "kill", True, "", "1.0 s"), Finding("gevent", "drain", False, "late")]
+    out = io.StringIO()
+    Console(file=out, width=100, no_color=True).print(of_matrix(found))
+    rows = [line.split() for line in out.getvalue().splitlines()]
+
+    assert ["kill", "kept", "1.0", "s", "-"] in rows
+    assert ["drain", "-", "FAILS"] in rows
+    assert not any(row[:1] == ["crash"] for row in rows)
+
+
+def test_the_verb_names_every_column_and_check():
+    """Its own lists exist so that the command line need not import the lab."""
+    assert matrix.COLUMNS == columns()
+    assert matrix.CHECKS == tuple(CHECKS)
 
 
 def test_a_finding_is_a_row_of_the_result():
     """The names the JSON result has."""
-    expected = {"pool": "solo", "guarantee": "kill", "kept": False, "measured": "lost 1"}
+    expected = {"pool": "solo", "guarantee": "kill", "kept": False, "measured": "lost 1", "figure": "2 s"}
+    found = Finding("solo", "kill", False, "lost 1", "2 s")
 
-    assert expected == Finding("solo", "kill", False, "lost 1").row()
+    assert expected == found.row()
+    assert found == Finding.of(expected | {"of a later version": 1})
 
 
 def test_a_pool_there_is_not_is_named_before_anything_starts(tmp_path):

@@ -62,6 +62,23 @@ def test_an_abort_before_the_connection_is_not_lost(serve):
     assert time.monotonic() - begun < 3.0
 
 
+def test_an_abort_ends_a_handshake_that_never_ends(serve):
+    """The socket changes its kind there, and the abort must know the new one."""
+    session = Web(Guard(allow=["127.0.0.1"]), slots=1)
+    url = serve(lambda _, server: server.ended.wait()).url().replace("http:", "https:")
+
+    def begin(limits: Limits) -> None:
+        threading.Timer(0.3, limits.abort).start()
+
+    begun = time.monotonic()
+    ref, _ = fetch(FetchRequest(url=url), 0, session, CrawlOptions(), lambda: 0, begin)
+
+    took = time.monotonic() - begun
+    session.close()
+    assert ref.outcome == "failed"
+    assert 0.2 < took < 3.0
+
+
 def test_a_lease_that_was_not_renewed_in_time_is_not_kept():
     """The worker gives a lease up by its own clock, without asking Redis."""
     held = Held(Renewal("c", "l1", "host", "nonce", 0.05))

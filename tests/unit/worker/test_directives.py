@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.parse import parse
-from worker.parse.directives import applying, forbid_links, is_meant
+from worker.parse.directives import applying, is_meant
 
 US = "poolcrawl"
 
@@ -58,15 +58,6 @@ def test_all_of_them_count():
     found = applying([("robots", "all"), (US, "follow")], "otherbot: none\nnofollow", US)
 
     assert ["all", "follow", "nofollow"] == found
-    assert forbid_links(found)
-
-
-@pytest.mark.parametrize(
-    ("words", "forbidden"), [(["none"], True), (["nofollow"], True), (["noindex", "all"], False), ([], False)]
-)
-def test_nofollow_and_none_forbid_links(words, forbidden):
-    """`noindex` speaks of showing a page, which we do not do."""
-    assert forbidden is forbid_links(words)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""What a parsed batch adds to the frontier: the links and redirect targets that belong to the crawl."""
+"""What pages add to the frontier: the links and redirect targets that belong to the crawl. Pure; no I/O.
+
+Workers ask it for each batch they have parsed, and the pump once more for pages that were parsed before the scope was
+as wide as it is in the end (`producer/again.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,70 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import names, traps, urls
+from crawl import names, sitemaps, traps, urls
 from crawl.links import Links
 from crawl.records import FetchRequest
 from crawl.scope import Scope, scope_entry
-from worker import sitemaps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
 
-    from crawl.batches import Loaded
-    from worker.parse import Document
-    from worker.process import Terms
+    from crawl.records import CrawlOptions
+
+    class Page(Protocol):
+        """What of a page counts here, whether it has just been read or is a record."""
+
+        @property
+        def links(self) -> Sequence[str]:
+            """Canonical URLs, in the order of the document."""
+
+        @property
+        def kind(self) -> str | None:
+            """What was read (`sitemap` and others)."""
+
+
+#: Directives of robots that keep us from following a page's links.
+_NO_LINKS = frozenset({"nofollow", "none"})
+
+
+def forbid_links(directives: Iterable[str]) -> bool:
+    """Return whether a page's links are not to be followed."""
+    return not _NO_LINKS.isdisjoint(directives)
+
+
+def may_follow(options: CrawlOptions, directives: Iterable[str]) -> bool:
+    """Return whether a crawl follows the links of a page with these directives."""
+    return options.robots != "obey" or not forbid_links(directives)
 
 
 class Admission:
     """Gathers, over one batch, the URLs to admit (`new`), what widens the scope, and what was refused by reason.
 
-    `listed` adds to the crawl's count of sitemaps that indexes have listed, and returns it.
+    `listed` adds to the crawl's count of sitemaps that indexes have listed, and returns it. `known` are fingerprints
+    that need not be offered. With `only`, a scope of its own, what lies elsewhere is judged but not offered: it was
+    when the page was parsed.
     """
 
-    def __init__(self, terms: Terms, loaded: Loaded, scope: Scope, listed: Callable[[int], int]) -> None:
-        options = terms.options
-        self.new = Links(finite=options.depth is not None, buckets=options.seen_buckets, known=terms.known)
+    def __init__(
+        self,
+        options: CrawlOptions,
+        scope: Scope,
+        listed: Callable[[int], int],
+        *,
+        now_ms: int,
+        known: set[int] | None = None,
+        only: Scope | None = None,
+    ) -> None:
+        self.new = Links(finite=options.depth is not None, buckets=options.seen_buckets, known=known)
         self.scope_seeds: list[str] = []
         self.refused: dict[str, int] = {}
+        #: Where seeds redirect to: such a page counts as a seed, also where a link has led to it before.
+        self.heirs: list[str] = []
         self._options = options
-        self._loaded = loaded
+        self._finite = options.depth is not None
+        self._now_ms = now_ms
+        self._only = only
         self._scope = scope
         self._listed = listed
         #: What this batch adds to the scope; everybody's only when the batch is completed.
@@ -54,19 +95,24 @@ class Admission:
                 exempt=bool(exempt),
             )
             return
-        if request.depth == 0 and request.via in (names.SEED, names.REDIRECT):
+        if request.depth == 0 and request.via in (names.SEED, names.REDIRECT) and self._only is None:
             # A seed may live elsewhere by now (http to https, apex to www): its new place joins the scope.
             self._widen(target)
+            self.heirs.append(target)
         self._offer(target, request, via=names.REDIRECT, depth=request.depth, hops=request.hops + 1)
 
     def _widen(self, target: str) -> None:
-        entry = scope_entry(self._options.scope, target)
+        # What lies inside brings nothing along that does not: no entry, and nobody need look again for its sake.
+        inside = self._scope.inside(target) or (
+            self._own_scope is not None and self._own_scope.inside(target)
+        )
+        entry = None if inside else scope_entry(self._options.scope, target)
         if entry is not None:
             self.scope_seeds.append(entry)
             alone = msgspec.structs.replace(self._options, seeds=())
             self._own_scope = Scope(alone, self.scope_seeds)
 
-    def links(self, request: FetchRequest, document: Document, *, follow: bool = True) -> None:
+    def links(self, request: FetchRequest, document: Page, *, follow: bool = True) -> None:
         """Offer a page's links, one level deeper; where the page forbids to follow them, none is admitted.
 
         What a sitemap lists stays on its level where that was a source.
@@ -130,10 +176,19 @@ class Admission:
             if refusal:
                 self._refuse(refusal)
                 return
+        if self._only is not None and not self._only.inside(target):
+            return
         fingerprint = self.new.offer(target)
+        if fingerprint is None and self._finite and via != names.LINK:
+            # Known, but maybe from further away: links lead a level down, redirects and sitemaps do not.
+            fingerprint = urls.fingerprint(target)
         if fingerprint is not None:
             admitted = FetchRequest(
-                url=target, depth=depth, via=via, parent=request.url, hops=hops, queued_ms=self._loaded.now_ms
+                url=target, depth=depth, via=via, parent=request.url, hops=hops, queued_ms=self._now_ms
             )
-            pattern = traps.pattern_of(target) if self._options.traps == "park" else None
-            self.new.put(fingerprint, admitted, pattern)
+            self.hold(fingerprint, admitted)
+
+    def hold(self, fingerprint: int, request: FetchRequest) -> None:
+        """Hold a URL that belongs to the crawl for the frontier."""
+        pattern = traps.pattern_of(request.url) if self._options.traps == "park" else None
+        self.new.put(fingerprint, request, pattern)

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from crawl import names
-from crawl.batches import Loaded
-from crawl.records import CrawlOptions, Fetched, FetchRequest, decode_entry
-from worker import sitemaps
-from worker.admission import Admission
+from crawl import names, sitemaps
+from crawl.admission import Admission, forbid_links
+from crawl.records import CrawlOptions, FetchRequest, decode_entry
+from crawl.scope import Scope
 from worker.parse import Document
-from worker.process import Terms
 
 SEED = "http://a.test/"
 
 
-def admission(*, listed=lambda count: count, **options):
-    """Return the admission of an empty batch of a crawl whose seed is `SEED`."""
-    terms = Terms(CrawlOptions(**{"seeds": (SEED,), "sitemaps": True, **options}), "id", "1")
-    loaded = Loaded(
-        lease="l1",
-        nonce="n",
-        now_ms=1,
-        requests=[],
-        fetched=Fetched("solo", "1", "w", []),
-        kind=names.PAGE,
-        origin="http://a.test",
-        host="a.test",
-        crawl_id="id",
-        revision="1",
-        scope_count=0,
-        bodies={},
-    )
-    return Admission(terms, loaded, terms.scope, listed)
+def admission(*, listed=lambda count: count, also=None, **options):
+    """Return the admission of a batch of a crawl of `SEED`; a second one, after the scope came to hold `also`."""
+    options = CrawlOptions(**{"seeds": (SEED,), "sitemaps": True, **options})
+    only = None if also is None else Scope(msgspec.structs.replace(options, seeds=()), also)
+    return Admission(options, Scope(options, also or ()), listed, now_ms=1, only=only)
 
 
 def admitted(found):
@@ -146,6 +132,38 @@ def test_a_seeds_redirect_widens_the_scope_for_the_rest_of_the_batch():
 
     assert sorted(admitted(found)) == ["https://www.a.test/x", "https://www.a.test/y"]
     assert found.scope_seeds == ["http://www.a.test/"]
+
+
+def test_a_second_look_offers_only_what_the_scope_has_come_to_hold():
+    """And counts what still lies outside; a seed's redirect widens nothing again."""
+    found = admission(also=["http://www.a.test/"])
+    found.redirect(request(), "http://www.a.test/")
+    found.redirect(request(SEED + "x", "link", depth=1), "http://b.test/")
+    found.links(request(SEED + "y"), Document(links=[SEED + "z", "http://www.a.test/z", "http://b.test/"]))
+    found.links(request(SEED + "s.xml", "sitemap"), sitemap("http://www.a.test/s", SEED + "t.xml"))
+
+    assert {one.url: (one.via, one.depth, one.hops) for one in admitted(found).values()} == {
+        "http://www.a.test/": ("redirect", 0, 1),
+        "http://www.a.test/z": ("link", 1, 0),
+        "http://www.a.test/s": ("sitemap", 0, 0),
+    }
+    assert (found.scope_seeds, found.heirs, found.refused) == ([], [], {"scope": 2})
+
+
+def test_what_lies_inside_already_widens_nothing():
+    """Most seeds redirect within their host; nobody need look again for that."""
+    found = admission()
+    found.redirect(request(), "https://a.test:444/x")
+
+    assert (found.scope_seeds, found.heirs) == ([], ["https://a.test:444/x"])
+
+
+@pytest.mark.parametrize(
+    ("words", "forbidden"), [(["none"], True), (["nofollow"], True), (["noindex", "all"], False), ([], False)]
+)
+def test_nofollow_and_none_forbid_links(words, forbidden):
+    """`noindex` speaks of showing a page, which we do not do."""
+    assert forbidden is forbid_links(words)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""One scene from its beginning to its judgement, and a life with many kills."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaos.faults import all_workers, one_worker, pool_child, producer, redis_killed
+from chaos.judge import Row, Terms, judge
+from chaos.scene import Scene
+
+if TYPE_CHECKING:
+    from chaos.faults import Fault
+
+#: Pages of a scene's site: 5 to 15 s of crawling.
+PAGES = 120
+#: Of the one with many kills.
+MANY_PAGES = 1200
+#: Kills in one pool, and the longest time between two.
+KILLS = 20
+_BETWEEN_S = 4.0
+#: Longest time from the last of them to the end of the crawl.
+_LONG_END_S = 400.0
+#: What a producer ends with that meets no worker or no Redis.
+_UNAVAILABLE = 3
+
+
+def scene_of(fault: Fault, pool: str, folder: Path, pages: int = PAGES) -> Scene:
+    """Return the scene in which a fault is to happen."""
+    scene = Scene(folder, pool, pages=pages, linked=fault.linked, settings=dict(fault.settings))
+    scene.workers[0].variables.update(fault.first_worker)
+    return scene
+
+
+def play(fault: Fault, pool: str, *, kept: Path | None = None) -> Row:
+    """Let a fault happen half-way through a crawl, and judge what came of it; `kept` keeps the logs of a bad one."""
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    note = ""
+    try:
+        with scene_of(fault, pool, folder) as scene:
+            try:
+                scene.reach(0.5)
+                note = fault.act(scene) or ""
+                done = scene.ended()
+                scene.stop()
+            except AssertionError as error:
+                return _broken(fault.name, pool, scene, str(error), kept)
+            row = judge(scene, fault.name, done, fault.terms, note)
+            if not row.good:
+                _keep(scene, row, kept)
+            return row
+    except AssertionError as error:
+        return Row(fault.name, pool, 0, PAGES, 0, 0, None, 0.0, wrong=[f"it did not begin: {error}"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _broken(fault: str, pool: str, scene: Scene, why: str, kept: Path | None) -> Row:
+    row = Row(fault, pool, scene.done(), scene.site.pages - scene.done(), 0, 0, None, 0.0, wrong=[why])
+    _keep(scene, row, kept)
+    return row
+
+
+def _keep(scene: Scene, row: Row, kept: Path | None) -> None:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        name = f"{row.fault} {row.pool}.log".replace(" ", "-").replace(":", "").replace(",", "")
+        (kept / name).write_text(scene.logs())
+
+
+def many_kills(pool: str, seed: int, *, kept: Path | None = None) -> Row:
+    """Kill somebody at random twenty times during one crawl, and judge it."""
+    chance = random.Random(f"{seed} {pool}")
+    acts = [one_worker, one_worker, all_workers, producer, redis_killed]
+    acts += [pool_child] if pool == "prefork" else []
+    # No page is at fault here, however often the workers die under it.
+    settings = {"CRAWL_MAX_LOSSES": "25"}
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    name = f"{KILLS} kills"
+    try:
+        with Scene(folder, pool, pages=MANY_PAGES, settings=settings) as scene:
+            killed = 0
+            try:
+                scene.reach(0.02)
+                while killed < KILLS and scene.done() < 0.97 * scene.site.pages:
+                    time.sleep(chance.uniform(0.2, _BETWEEN_S))
+                    chance.choice(acts)(scene)
+                    killed += 1
+                done = scene.ended(_LONG_END_S)
+                while done.code == _UNAVAILABLE:
+                    # Nobody was alive when it began: whoever starts things again starts it again.
+                    scene.produce()
+                    done = scene.ended(_LONG_END_S)
+                scene.stop()
+            except AssertionError as error:
+                return _broken(name, pool, scene, str(error), kept)
+            note = f"{killed} kills, seed {seed}"
+            row = judge(scene, name, done, Terms(refetches=killed, losses=4 * killed), note)
+            if killed < KILLS:
+                row.wrong.append(f"the crawl was over after {killed} kills")
+            if not row.good:
+                _keep(scene, row, kept)
+            return row
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
