@@ -68,7 +68,7 @@ def judge(scene: Scene, name: str, done: Done, terms: Terms, note: str = "") -> 
     except PoolcrawlError as error:
         return Row(name, scene.pool, 0, scene.site.pages, 0, 0, None, 0.0, wrong=[*wrong, str(error)])
     # The audit counts a double record twice.
-    lost = scene.site.pages - (found.records - found.duplicate)
+    lost = scene.site.pages - found.records
     if lost or found.missing or found.pending:
         wrong.append(f"{lost} pages lost ({found.missing} missing, {found.pending} pending)")
     if found.duplicate:
