@@ -296,7 +296,7 @@ def test_a_directory_is_its_own_base(url):
 
 
 def test_a_canonical_url_and_a_join_take_microseconds():
-    """The quickest kind, which a busy machine hardly slows; `bench --features` holds the mark of 20 us for the median."""
+    """The quickest kind, which a busy machine hardly slows; `bench --features` has the mark of 20 us for the median."""
     costs = urlcost.medians_us(60)
 
     assert min(costs["canonical"].values()) < 200
