@@ -11,8 +11,23 @@ import time
 _SHIFT_S = float(os.environ.get("CHAOS_CLOCK_S", "0"))
 _time, _time_ns, _gmtime, _localtime = time.time, time.time_ns, time.gmtime, time.localtime
 
+
+class _Split:
+    """A function of the time module that takes the wrong time as now.
+
+    An object and no function: logging keeps `time.localtime` in a class, where a function of Python would become a
+    method and be given its formatter as the time.
+    """
+
+    def __init__(self, split):
+        self._split = split
+
+    def __call__(self, secs=None):
+        return self._split(time.time() if secs is None else secs)
+
+
 if _SHIFT_S:
     time.time = lambda: _time() + _SHIFT_S
     time.time_ns = lambda: _time_ns() + int(_SHIFT_S * 1e9)
-    time.gmtime = lambda secs=None: _gmtime(time.time() if secs is None else secs)
-    time.localtime = lambda secs=None: _localtime(time.time() if secs is None else secs)
+    time.gmtime = _Split(_gmtime)
+    time.localtime = _Split(_localtime)
