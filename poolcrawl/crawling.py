@@ -17,7 +17,9 @@ from crawl.scope import compile_patterns
 from demo import SEED_URL
 from export import files
 from poolcrawl import credentials, headers, rehearsal, rulesfile, scoping
-from poolcrawl.following import Plan, run, say
+from poolcrawl.following import run
+from poolcrawl.plan import Plan
+from poolcrawl.saying import say
 from producer import seeds as seeding
 from producer.stream import Stream
 from worker import command as worker_command

@@ -17,7 +17,8 @@ from crawl.errors import UnavailableError, UsageError
 from crawl.frontier import Frontier
 from embedded import detached
 from embedded.state import State
-from poolcrawl import following, submission, summary
+from poolcrawl import commandline, saying, submission, summary
+from poolcrawl.saying import say
 from producer.pressure import Pressure
 from producer.seeds import Intake
 from producer.submitter import Submitter
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
 
     import redis
 
-    from poolcrawl.following import Plan
+    from poolcrawl.plan import Plan
 
 #: Seconds until the service of a stack that answers shows its first sign of life.
 _SERVICE_S = 30.0
 _POLL_S = 0.05
-
-say = following.say
 
 
 def to_service(plan: Plan, client: redis.Redis) -> int:
@@ -54,10 +53,10 @@ def _submitted(plan: Plan, client: redis.Redis) -> int:
     assert plan.name is not None
     frontier = Frontier(client, plan.name)
     with Submitter(client, plan.name) as submitter:
-        options, state = following._submit(plan, frontier)
+        options, state = submission.submit(plan, frontier)
         if state == names.FINISHED:
-            return following._said_finished(plan, client, options, None)
-        say(following._first_line(plan.name, options, None))
+            return saying.said_finished(plan, client, options, None)
+        say(saying.first_line(plan.name, options, None))
         if plan.stream is not None:
             frontier.reopen(None, unnamed=True)
         submission.admit(plan, frontier, options, submitter.keep, say)
@@ -68,7 +67,7 @@ def _submitted(plan: Plan, client: redis.Redis) -> int:
             plan.stream.step(intake)
             submitter.keep()
             time.sleep(_POLL_S)
-    command = following._command()
+    command = commandline.command()
     say("submitted; it goes on without this command. Next:")
     for verb in ("status", "pause", "export"):
         say(f"  {command} {verb} {plan.name}")
@@ -129,6 +128,6 @@ def stop() -> None:
         raise UsageError(message)
     state = State(own.state_dir)
     if detached.stop(state, say):
-        print(f"stopped; unfinished crawls go on with `{following._command()} crawl --name NAME`")
+        print(f"stopped; unfinished crawls go on with `{commandline.command()} crawl --name NAME`")
     else:
         print(f"nothing runs in {state.path}")

@@ -13,6 +13,8 @@ from crawl.errors import UsageError
 from embedded.attachment import crawls_here, reading
 from poolcrawl import following
 from poolcrawl.inspecting import reader_may_leave
+from poolcrawl.plan import Plan
+from poolcrawl.saying import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +45,7 @@ def failures(crawl: str | None, reason: str | None, *, as_json: bool) -> None:
                 print(msgspec.json.encode(failure).decode() if as_json else _row(failure))
             if status.trimmed:
                 where = tombstones.told(status.trimmed, status.trimmed_to)
-                following.say(f"'{name}': {where}; failures among them are not here")
+                say(f"'{name}': {where}; failures among them are not here")
             return
         found = failing.listing(client, name)
         print(msgspec.json.encode(found).decode() if as_json else "\n".join(_told(found)))
@@ -144,7 +146,7 @@ def retry(
         for line in _said(found, now.state, pumped=pumped, follows=follows, service=service):
             print(line, flush=True)
     if follows:
-        return following.run(following.Plan(settings=own, name=name, seeds=[], given={}, as_json=as_json))
+        return following.run(Plan(settings=own, name=name, seeds=[], given={}, as_json=as_json))
     return 4 if found.retried and now.state == names.PAUSED and not detach else 0
 
 
@@ -157,7 +159,7 @@ class _Progress:
 
     def __call__(self, number: int) -> None:
         if number >= self._next:
-            following.say(f"{self._crawl}: {number} URLs so far")
+            say(f"{self._crawl}: {number} URLs so far")
             self._next = number + _TOLD_EVERY
 
 

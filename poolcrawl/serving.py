@@ -10,7 +10,7 @@ import click
 from crawl import connection, settings
 from crawl.errors import UsageError
 from poolcrawl.entry import INTERRUPTED
-from poolcrawl.following import say
+from poolcrawl.saying import say
 from producer.service import Service
 
 if TYPE_CHECKING:

@@ -1,14 +1,18 @@
-"""Where a crawl's seeds go: the first ones into its options, the others to the frontier alone."""
+"""A crawl is made or continued, and where its seeds go: the first ones into its options, the others to the frontier."""
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING
 
+import msgspec
 import redis
 
+from crawl import names, results
 from crawl.frontier import Frontier
-from poolcrawl import recrawling
+from poolcrawl import recrawling, scoping
+from poolcrawl.plan import options_of, refuse_ended, refuse_other_options
+from poolcrawl.saying import say
 from producer import seeds as seeding
 from producer.pressure import Pressure
 from producer.seeds import Intake
@@ -17,7 +21,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crawl.records import CrawlOptions
-    from poolcrawl.following import Plan
+    from poolcrawl.plan import Plan
+
+
+def submit(plan: Plan, frontier: Frontier) -> tuple[CrawlOptions, str]:
+    """Make or continue the crawl; return its options and state.
+
+    Raises UnknownCrawlError, or CrawlExistsError when options differ from those the crawl was made with.
+    """
+    stored = frontier.options()
+    if stored is None and not plan.brings_seeds:
+        raise results.unknown(frontier.client, frontier.crawl)
+    if stored is None:
+        if plan.stream is not None and not plan.seeds and plan.older is None:
+            plan.stream.wait_for_first()
+        planned = options_of(plan)
+        _, unnamed = further(plan, frontier, planned)
+        _, options, state = frontier.create(planned, unnamed=unnamed or plan.stream is not None)
+    else:
+        options, _, _, state = stored
+    refuse_ended(frontier.crawl, state)
+    refuse_other_options(plan, options)
+    if state == names.FINISHED and not brings_news(plan, frontier, options):
+        return options, state
+    new, unnamed = further(plan, frontier, options)
+    if new:
+        for warning in scoping.check_seeds(options, new):
+            say(warning)
+    if new or unnamed:
+        options = msgspec.structs.replace(options, seeds=(*options.seeds, *new))
+        frontier.reopen(options if new else None, unnamed=unnamed)
+    if state == names.PAUSED:
+        # Whoever continues a crawl wants it to go on.
+        frontier.resume()
+        return options, names.RUNNING
+    return options, names.RUNNING if new or unnamed or plan.stream is not None else state
 
 
 def brings_news(plan: Plan, frontier: Frontier, options: CrawlOptions) -> bool:

@@ -1,4 +1,4 @@
-"""What a crawl says when it ends: numbers by outcome and reason, sample records, the next commands."""
+"""What a crawl came to, in lines and as JSON: numbers by outcome and reason, sample records, a politeness audit."""
 
 from __future__ import annotations
 

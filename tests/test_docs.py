@@ -196,6 +196,25 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
+def _anchors(path: Path) -> set[str]:
+    """Return what GitHub makes of a document's headings; those in blocks of code are none."""
+    prose = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_a_section_lead_to_one(path: Path) -> None:
+    """A heading that was worded anew takes its links along."""
+    links = re.findall(r"\]\((?!https?:)([^)#]*\.md|)#([^)]+)\)", path.read_text(encoding="utf-8"))
+
+    assert [
+        (target, section)
+        for target, section in links
+        if section not in _anchors(path.parent / target if target else path)
+    ] == []
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_only_make_verbs_that_exist(path: Path) -> None:
     """`make X` in prose is a target of the Makefile."""
@@ -278,6 +297,14 @@ def test_identifiers_keep_to_the_glossary(path: Path) -> None:
             wrong.add(name)
 
     assert wrong == set()
+
+
+def test_no_module_outgrows_its_noun() -> None:
+    """CONTRIBUTING.md says how long a module may be."""
+    most = int(re.findall(r"end before (\d+)", _read("CONTRIBUTING.md"))[0])
+    lines = {path.relative_to(ROOT).as_posix(): len(_read(str(path)).splitlines()) for path in SOURCES}
+
+    assert {path: count for path, count in lines.items() if count >= most} == {}
 
 
 def test_the_glossary_names_the_words_that_are_not_used() -> None:

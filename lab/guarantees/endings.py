@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crawl import names
-from crawl.settings import Settings
 from lab import measure
 from lab.guarantees import finding, verdicts
 from lab.guarantees.finding import Finding, Memory
@@ -113,8 +112,6 @@ def stalled(stage: Stage, _digest: str) -> list[Finding]:
 
 def recycling(stage: Stage, _digest: str) -> list[Finding]:
     """Let the workers grow over large pages, beyond the limit they are given, and look at them when they are done."""
-    if not known(LIMIT):
-        return [_recycling(stage)]
     stage.restart(**{LIMIT: str(LIMIT_MB)})
     try:
         return [_recycling(stage)]
@@ -141,11 +138,6 @@ def _recycling(stage: Stage) -> Finding:
 
 def _memory_mb(stage: Stage) -> float:
     return sum(measure.memory(worker.pid) for worker in stage.workers) / 1e6
-
-
-def known(variable: str) -> bool:
-    """Whether there is such a setting."""
-    return variable.removeprefix("CRAWL_").lower() in Settings.model_fields
 
 
 class Cancelling:

@@ -20,14 +20,7 @@ KEPT, FAILS = "kept", "FAILS"
 
 def of_findings(findings: Sequence[Finding]) -> Table:
     """Return the table; it fits 100 columns, and long sentences wrap."""
-    table = Table(
-        title="guarantees, measured",
-        title_style="bold",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    table = _titled("guarantees, measured")
     table.add_column("pool", no_wrap=True)
     table.add_column("guarantee", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -45,14 +38,7 @@ def of_matrix(findings: Sequence[Finding]) -> Table:
     """Return one row per guarantee and one column per pool, each cell with the number that counts."""
     columns = list(dict.fromkeys(one.pool for one in findings))
     cells = {(one.guarantee, one.pool): one for one in findings}
-    table = Table(
-        title="guarantees, pool by pool",
-        title_style="bold",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
+    table = _titled("guarantees, pool by pool")
     table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column, no_wrap=True)
@@ -61,6 +47,17 @@ def of_matrix(findings: Sequence[Finding]) -> Table:
         if any(row):
             table.add_row(guarantee, *(_cell(one) for one in row))
     return table
+
+
+def _titled(title: str) -> Table:
+    return Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
 
 
 def _cell(one: Finding | None) -> Text:

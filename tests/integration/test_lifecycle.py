@@ -81,7 +81,7 @@ def _admitted(frontier, options, *pages):
 
 def test_a_cancelled_crawl_keeps_its_records_and_holds_nothing_else_back(new_frontier, host, monkeypatch):
     """Queues, retries, leases and bodies go; other crawls have the host at once."""
-    monkeypatch.setattr("crawl.frontier.CLEARED_PER_CALL", 3)
+    monkeypatch.setattr("crawl.frontier.states.CLEARED_PER_CALL", 3)
     monkeypatch.setattr("crawl.lifecycle.HAND_BACK_S", 0.1)
     frontier, other = new_frontier(), new_frontier()
     standin.pump(frontier, other)
@@ -129,7 +129,7 @@ def test_the_audit_of_a_cancelled_crawl_still_finds_what_is_missing(frontier, ho
 
 def test_a_cancel_that_was_killed_in_the_middle_is_finished_by_the_next(frontier, host, monkeypatch):
     """Each slice counts what it takes, so nothing is counted twice or forgotten."""
-    monkeypatch.setattr("crawl.frontier.CLEARED_PER_CALL", 2)
+    monkeypatch.setattr("crawl.frontier.states.CLEARED_PER_CALL", 2)
     options = standin.options()
     standin.admit(frontier, options, *(f"http://{host}:{port}/" for port in range(81, 90)))
     frontier.cancel()
