@@ -49,8 +49,6 @@ class Fault:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: Variables of the first worker alone.
     first_worker: Mapping[str, str] = field(default_factory=dict)
-    #: Whether the producer is to write the records to a file at the end.
-    output: bool = False
 
 
 def nothing(scene: Scene) -> None:
@@ -274,23 +272,19 @@ def broker_queue(name: str) -> str:
     return keys.BROKER_PREFIX + name
 
 
-#: What the death of a worker may cost: each of its slots held one page.
-_DEATH = Terms(losses=2)
-#: A report that Redis refuses leaves its lease to run out, which looks like a death where one URL travelled alone.
-_REFUSED = Terms(losses=2)
 _FORKING = ("prefork",)
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
         Fault("undisturbed", nothing, Terms(refetches=0)),
-        Fault("worker killed", one_worker, _DEATH),
-        Fault("all workers killed", all_workers, Terms(losses=4)),
-        Fault("pool child killed", pool_child, _DEATH, pools=_FORKING),
-        Fault("pool parent killed", parent_of_pool, _DEATH, pools=_FORKING),
+        Fault("worker killed", one_worker),
+        Fault("all workers killed", all_workers),
+        Fault("pool child killed", pool_child, pools=_FORKING),
+        Fault("pool parent killed", parent_of_pool, pools=_FORKING),
         Fault("producer killed", producer, Terms(refetches=0)),
-        Fault("producer and workers killed", producer_and_workers, Terms(losses=4)),
-        Fault("worker frozen", frozen_worker, Terms(losses=2, polite=False)),
+        Fault("producer and workers killed", producer_and_workers),
+        Fault("worker frozen", frozen_worker, Terms(polite=False)),
         Fault("redis killed", redis_killed),
         Fault("redis frozen", redis_frozen),
         Fault("redis unreachable, with reset", unreachable, linked=True),
@@ -298,13 +292,12 @@ FAULTS: dict[str, Fault] = {
         Fault("answers lost", answers_lost, Terms(refetches=3), linked=True),
         Fault("redis slow", slow, Terms(refetches=0), linked=True),
         Fault("redis stalling", stalling, linked=True),
-        Fault("memory limit", memory_full, _REFUSED),
-        Fault("disk full: redis", disk_full, _REFUSED),
+        Fault("memory limit", memory_full),
+        Fault("disk full: redis", disk_full),
         Fault("disk full: export", export_full, Terms(refetches=0)),
         Fault(
             "clock off",
             clock_off,
-            _DEATH,
             first_worker={**beside(_SHIFTED), "CHAOS_CLOCK_S": str(OFF_S)},
         ),
         Fault("messages doubled and late", doubled_and_late),

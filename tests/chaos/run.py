@@ -27,6 +27,9 @@ _BETWEEN_S = 4.0
 _LONG_END_S = 400.0
 #: What a producer ends with that meets no worker or no Redis.
 _UNAVAILABLE = 3
+#: What a life of kills consists of, and which of them end a process that works on pages.
+_ACTS = (one_worker, one_worker, all_workers, producer, redis_killed)
+_DEADLY = (one_worker, all_workers, pool_child)
 
 
 def scene_of(fault: Fault, pool: str, folder: Path, pages: int = PAGES) -> Scene:
@@ -72,24 +75,34 @@ def _keep(scene: Scene, row: Row, kept: Path | None) -> None:
         (kept / name).write_text(scene.logs())
 
 
+def most_losses(deaths: int) -> int:
+    """Return how many losses so many kills of workers may be charged as, over all URLs.
+
+    A crawl has one suspect under way, and it takes two deaths to become one; so each kill after those two charges one
+    URL at most. The first time that counts two (decision 0025), and it may be another URL each time.
+    """
+    return 2 * max(0, deaths - 2)
+
+
 def many_kills(pool: str, seed: int, *, kept: Path | None = None) -> Row:
     """Kill somebody at random twenty times during one crawl, and judge it."""
     chance = random.Random(f"{seed} {pool}")
-    acts = [one_worker, one_worker, all_workers, producer, redis_killed]
-    acts += [pool_child] if pool == "prefork" else []
+    acts = [*_ACTS, *([pool_child] if pool == "prefork" else [])]
     # No page is at fault here, however often the workers die under it.
     settings = {"CRAWL_MAX_LOSSES": "25"}
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     name = f"{KILLS} kills"
     try:
         with Scene(folder, pool, pages=MANY_PAGES, settings=settings) as scene:
-            killed = 0
+            killed = deadly = 0
             try:
                 scene.reach(0.02)
                 while killed < KILLS and scene.done() < 0.97 * scene.site.pages:
                     time.sleep(chance.uniform(0.2, _BETWEEN_S))
-                    chance.choice(acts)(scene)
+                    act = chance.choice(acts)
+                    act(scene)
                     killed += 1
+                    deadly += act in _DEADLY
                 done = scene.ended(_LONG_END_S)
                 while done.code == _UNAVAILABLE:
                     # Nobody was alive when it began: whoever starts things again starts it again.
@@ -99,7 +112,7 @@ def many_kills(pool: str, seed: int, *, kept: Path | None = None) -> Row:
             except AssertionError as error:
                 return _broken(name, pool, scene, str(error), kept)
             note = f"{killed} kills, seed {seed}"
-            row = judge(scene, name, done, Terms(refetches=killed, losses=4 * killed), note)
+            row = judge(scene, name, done, Terms(refetches=killed, losses=most_losses(deadly)), note)
             if killed < KILLS:
                 row.wrong.append(f"the crawl was over after {killed} kills")
             if not row.good:
