@@ -1,6 +1,7 @@
 # One line per verb; `make` alone lists them. Works with GNU make 3.81 and any POSIX shell.
 #
 # TEST_JOBS=N how many processes run tests (default 2)
+# ROWS=FILE   which rows chaos-table puts into docs/reliability.md
 # FAULTS='...' options of the chaos verbs, such as --pools gevent or --faults 'redis killed;redis slow'
 # REPORT=DIR  where bench and bench-grid write (default: a new folder of reports/); an interrupted one goes on there
 # PYTHON=/path/to/python  which interpreter makes .venv (default: the newest of those below that runs and fits)
@@ -24,7 +25,7 @@ RESOLVE = .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.1
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
 COMPILE = $(RESOLVE) pyproject.toml
 
-.PHONY: help demo test check format equal chaos chaos-ci chaos-long bench bench-grid bench-proof guarantees ladder bench-peers up up-split down \
+.PHONY: help demo test check format equal chaos chaos-ci chaos-long chaos-table bench bench-grid bench-proof guarantees ladder bench-peers up up-split down \
 	base-images base-images-clean \
 	flower-password lock clean
 
@@ -51,14 +52,17 @@ format: .venv/.stamp ## format the code and mend what ruff can mend
 equal: .venv/.stamp  ## the demo crawl in every pool, batch size and pipeline: one digest
 	@$(BIN)/python tests/equal.py
 
-chaos: .venv/.stamp  ## every fault in every pool, one row each: hours
-	@$(CHAOS) $(FAULTS)
+chaos: .venv/.stamp  ## every fault in every pool, one row each: about half an hour
+	@$(CHAOS) --jobs 2 $(FAULTS)
 
-chaos-ci: .venv/.stamp ## a killed worker in every pool, each other fault in one: minutes
-	@$(CHAOS) --ci --jobs 2 $(FAULTS)
+chaos-ci: .venv/.stamp ## a killed worker in every pool, each other fault in one, within eight minutes
+	@$(CHAOS) --ci --jobs 3 --within 470 $(FAULTS)
 
 chaos-long: .venv/.stamp ## twenty kills at random moments in every pool
 	@$(CHAOS) --long $(FAULTS)
+
+chaos-table: .venv/.stamp ## put the rows of `make chaos FAULTS='--json FILE'` into docs/reliability.md: ROWS=FILE
+	@PYTHONPATH=tests $(BIN)/python -m chaos.table $(ROWS)
 
 bench: .venv/.stamp  ## which pool, and why: four workloads in under five minutes, with a report
 	@$(BIN)/poolcrawl bench --report "$(REPORT)"

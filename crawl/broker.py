@@ -6,10 +6,12 @@ Celery's keys have a prefix of their own (`crawl.keys.BROKER_PREFIX`).
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu import Exchange, Queue
+from kombu.exceptions import OperationalError
 
 from crawl import keys, names
 from crawl.errors import UnavailableError
@@ -92,32 +94,45 @@ class Sender:
         self._app = app
         self._crawl = crawl
         self._callback = pipeline == names.PIPELINE_CALLBACK
-        self._connection = app.connection_for_write()
-        self._producer = app.amqp.Producer(self._connection, auto_declare=False)
+        self._open()
         self._parse = app.signature(names.PARSE_TASK, ignore_result=True, queue=names.PARSE_QUEUE)
+
+    def _open(self) -> None:
+        self._connection = self._app.connection_for_write()
+        self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
+
+    def _send(self, task: str, **options: Any) -> None:
+        """Send one message; after a failure the next one gets a publisher of its own."""
+        try:
+            self._app.send_task(task, producer=self._producer, ignore_result=True, **options)
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+            self._open()
+            if isinstance(error, AttributeError):
+                # kombu's word for a closed channel, which it may be left with where Redis refused for want of memory.
+                message = f"the publisher's channel was closed: {error}"
+                raise OperationalError(message) from error
+            raise
 
     def fetch(self, batches: Iterable[Batch]) -> None:
         """Send each batch as a fetch task with parse as its callback."""
         link = [self._parse] if self._callback else None
         for batch in batches:
-            self._app.send_task(
+            self._send(
                 names.FETCH_TASK,
                 args=(self._crawl, batch.lease, batch.summary()),
                 queue=names.FETCH_QUEUE,
-                producer=self._producer,
-                ignore_result=True,
                 link=link,
             )
 
     def parse(self, batches: Iterable[Batch]) -> None:
         """Send only the parse of batches that are fetched already."""
         for batch in batches:
-            self._app.send_task(
+            self._send(
                 names.PARSE_TASK,
                 args=({"crawl": self._crawl, "lease": batch.lease, "pages": batch.count},),
                 queue=names.PARSE_QUEUE,
-                producer=self._producer,
-                ignore_result=True,
             )
 
     def close(self) -> None:

@@ -1,26 +1,33 @@
 """`make chaos`: every fault in every pool, one row each; exits with 1 when a promise was broken.
 
 `--ci` is what a change has to pass: a killed worker in every pool, and the other faults in one pool each. `--long`
-kills somebody at random twenty times per pool.
+kills somebody at random twenty times per pool. `--within` names what was not over in time, ends it and fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
+import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import psutil
 from chaos.faults import FAULTS, LONG_OUTAGE_S, Fault
-from chaos.run import many_kills, play
+from chaos.run import KILLS, many_kills, play
+from chaos.scene import GIVEN_UP
 from stack import POOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from chaos.judge import Row
 
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
 EVERYWHERE = ("worker killed",)
 _HEAD = ("fault", "pool", "pages", "lost", "duplicate", "refetched", "resume s", "seconds", "verdict")
 _WIDTHS = (32, 8, 5, 4, 9, 9, 8, 7, 7)
+#: Seconds that scenes which are broken off get to write their logs.
+_BROKEN_OFF_S = 5.0
 
 
 def plays(faults: Iterable[Fault], pools: Iterable[str]) -> list[tuple[Fault, str]]:
@@ -75,6 +84,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="20 kills at random moments per pool instead")
     parser.add_argument("--seed", type=int, default=None, help="of the random moments; printed")
     parser.add_argument("--jobs", type=int, default=1, help="scenes at the same time")
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="most time for all of it")
     parser.add_argument("--json", type=Path, help="file to append the rows to, one JSON object per line")
     parser.add_argument("--logs", type=Path, help="folder for the logs of scenes that went wrong")
     found = parser.parse_args()
@@ -87,34 +97,80 @@ def _options() -> argparse.Namespace:
     return found
 
 
-def _works(options: argparse.Namespace) -> list[Callable[[], Row]]:
+def _works(options: argparse.Namespace) -> list[tuple[str, Callable[[], Row]]]:
+    """Return what is to be played, each with its name."""
     if options.long:
         seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
         print(f"seed {seed}", flush=True)
-        return [lambda pool=pool: many_kills(pool, seed, kept=options.logs) for pool in options.pools]
+        return [
+            (f"{KILLS} kills in {pool}", lambda pool=pool: many_kills(pool, seed, kept=options.logs))
+            for pool in options.pools
+        ]
     if not options.ci:
         os.environ.setdefault("CHAOS_OUTAGE_S", str(LONG_OUTAGE_S))
     chosen = (plays_of_a_change if options.ci else plays)(options.faults, options.pools)
-    return [lambda fault=fault, pool=pool: play(fault, pool, kept=options.logs) for fault, pool in chosen]
+    return [
+        (f"{fault.name} in {pool}", lambda fault=fault, pool=pool: play(fault, pool, kept=options.logs))
+        for fault, pool in chosen
+    ]
+
+
+def _note(row: Row, options: argparse.Namespace) -> None:
+    _show(row)
+    if options.json:
+        with options.json.open("ab") as file:
+            file.write(msgspec.json.encode(row) + b"\n")
+
+
+def _break_off(played: Iterable[Future[Row]]) -> None:
+    """End every process of the scenes under way. Their threads fail over it, and keep their logs if they are quick."""
+    GIVEN_UP.set()
+    for _ in range(2):
+        # Twice: a server may be started at this moment.
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait(played, _BROKEN_OFF_S / 2)
+
+
+def _play(options: argparse.Namespace) -> tuple[list[Row], list[str]]:
+    """Play what was asked for, and print one row each; return the rows, and what there was no time for."""
+    began = time.monotonic()
+    rows: list[Row] = []
+    left: list[str] = []
+    threads = ThreadPoolExecutor(options.jobs)
+    played = {name: threads.submit(work) for name, work in _works(options)}
+    print(_line(_HEAD), flush=True)
+    for name, future in played.items():
+        wait([future], options.within and max(0.0, began + options.within - time.monotonic()))
+        if future.done():
+            rows.append(future.result())
+            _note(rows[-1], options)
+        else:
+            left.append(name)
+    threads.shutdown(wait=not left, cancel_futures=True)
+    if left:
+        _break_off([future for future in played.values() if not future.cancelled()])
+    bad = [row for row in rows if not row.good]
+    print(f"{len(rows)} crawls in {time.monotonic() - began:.0f} s, {len(bad)} of them broke a promise")
+    return rows, left
 
 
 def main() -> int:
-    """Play what was asked for, and print one row each."""
+    """Play what was asked for; return 1 when a promise was broken, or the time was over before all was played."""
     options = _options()
     os.environ.pop("PYTHONPATH", None)
-    works = _works(options)
-    print(_line(_HEAD), flush=True)
-    rows = []
-    with ThreadPoolExecutor(options.jobs) as threads:
-        for row in threads.map(lambda work: work(), works):
-            _show(row)
-            rows.append(row)
-            if options.json:
-                with options.json.open("ab") as file:
-                    file.write(msgspec.json.encode(row) + b"\n")
-    bad = [row for row in rows if not row.good]
-    print(f"{len(rows)} crawls, {len(bad)} of them broke a promise")
-    return 1 if bad else 0
+    # Whatever a scene leaves is below this folder.
+    tempfile.tempdir = tempfile.mkdtemp(prefix="chaos-")
+    try:
+        rows, left = _play(options)
+    finally:
+        shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+    if left:
+        print(f"not over within {options.within:.0f} s: {'; '.join(left)}", flush=True)
+        # Threads of scenes that were broken off may wait for what does not come any more.
+        os._exit(1)
+    return 0 if all(row.good for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.judge import Terms
-from chaos.scene import CRAWL, LEASE_S, beside, frozen
+from chaos.scene import CRAWL, LEASE_S, SLOTS, beside, frozen
 from stack import POOLCRAWL, wait_for
 
 from crawl import keys, names
@@ -27,9 +29,11 @@ PAST_A_LEASE_S = LEASE_S + 1.5
 OUTAGE_S, LONG_OUTAGE_S = 8.0, 60.0
 #: A worker's clock is off by so many seconds.
 OFF_S = 600
-#: Runs a command whose files may not grow beyond 8 KB: what a full disk is to it, and nobody need be root.
+#: Bytes that a file may have on a full disk: more than a producer says to people, less than its records take.
+_ROOM = 16 * 1024
+#: Runs a command whose files may not grow beyond that: what a full disk is to it, and nobody need be root.
 _LIMITED = (
-    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY)); "
+    f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({_ROOM}, resource.RLIM_INFINITY)); "
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 _SHIFTED = Path(__file__).with_name("shifted")
@@ -49,8 +53,14 @@ class Fault:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: Variables of the first worker alone.
     first_worker: Mapping[str, str] = field(default_factory=dict)
-    #: Whether the producer is to write the records to a file at the end.
+    #: Whether the producer writes the records to a file at the end.
     output: bool = False
+    #: Whether one worker only fetches and the other one only parses.
+    split: bool = False
+    #: Whether a pump service is there from the beginning.
+    serviced: bool = False
+    #: Whether the same command runs twice, from the beginning.
+    doubled: bool = False
 
 
 def nothing(scene: Scene) -> None:
@@ -104,6 +114,67 @@ def producer_and_workers(scene: Scene) -> None:
         # A producer that meets no worker for ten seconds says so and ends; those of before still count as alive.
         wait_for(lambda: set(scene.alive()) - before, "a new worker is alive", 90)
         scene.produce()
+
+
+def producer_with_standby(scene: Scene) -> str:
+    """SIGKILL of the producer while a second one stands by; nobody starts anything again."""
+    _, standby = scene.tell_apart()
+    owner = _owner(scene)
+    with scene.disturbance():
+        scene.kill_producer()
+    # It has the rest to do, and its end is what is judged.
+    scene.producer = standby
+    return _replaced(scene, owner)
+
+
+def producer_with_service(scene: Scene) -> str:
+    """SIGKILL of the producer while a pump service is there; nobody starts anything again."""
+    owner = _owner(scene)
+    with scene.disturbance():
+        scene.kill_producer()
+    note = _replaced(scene, owner)
+    scene.serve()
+    return note
+
+
+def two_producers(scene: Scene) -> str:
+    """Two run from the first moment; the one that pumps is stopped until the other has taken over, and goes on."""
+    owner, standby = scene.tell_apart()
+    mark = _owner(scene)
+    with scene.disturbance():
+        owner.process.send_signal(signal.SIGSTOP)
+        try:
+            note = _replaced(scene, mark)
+        finally:
+            owner.process.send_signal(signal.SIGCONT)
+    done = owner.ended(90)
+    assert done.code == 0, done.stderr
+    scene.producer = standby
+    return note
+
+
+def _owner(scene: Scene) -> bytes:
+    """Return the mark of who pumps the crawl."""
+    found: bytes = wait_for(lambda: scene.client.get(keys.pump(CRAWL)), "somebody pumps the crawl")
+    return found
+
+
+def _replaced(scene: Scene, owner: bytes) -> str:
+    """Wait until another one pumps the crawl, and say how long that took; pages under way are done meanwhile."""
+    began = time.monotonic()
+    wait_for(lambda: scene.client.get(keys.pump(CRAWL)) not in (owner, None), "another producer takes over")
+    return f"replaced after {time.monotonic() - began:.1f} s"
+
+
+def split_workers(scene: Scene) -> None:
+    """SIGKILL of the only worker that fetches, and of the only one that parses as soon as the former is back."""
+    fetching, parsing = scene.workers
+    with scene.disturbance():
+        scene.kill(fetching)
+        # What was asked for by the dead one may still arrive.
+        asked = len(scene.site.visits) + SLOTS
+        wait_for(lambda: len(scene.site.visits) > asked, "the new fetch worker asks for pages", 90)
+        scene.kill(parsing)
 
 
 def frozen_worker(scene: Scene) -> None:
@@ -207,10 +278,34 @@ def export_full(scene: Scene) -> str:
     assert len(told) == 1, failed.stderr
     assert "cannot be written" in told[0], told
     assert again.code == 0, again.stderr
+    _check_complete(scene, file)
+    return told[0].replace(str(file), "FILE")
+
+
+def output_full(scene: Scene) -> str:
+    """The disk is full when the producer writes its `--output`: one line; the same command completes it later."""
+    assert scene.producer is not None
+    assert scene.output is not None
+    with scene.disturbance():
+        # What it says to people goes elsewhere, but the limit is for all files of a process.
+        limits = (_ROOM, resource.RLIM_INFINITY)
+        resource.prlimit(scene.producer.process.pid, resource.RLIMIT_FSIZE, limits)
+    failed = scene.ended()
+    assert failed.code == 2, failed
+    told = failed.stderr.splitlines()[-1]
+    assert "cannot be written" in told, failed.stderr
+    # The judge is shown the end of the command that completes it.
+    scene.producer = scene.spawn(*scene.submission(), "--json")
+    again = scene.ended()
+    assert again.code == 0, again.stderr
+    _check_complete(scene, scene.output)
+    return told.replace(str(scene.output), "FILE")
+
+
+def _check_complete(scene: Scene, file: Path) -> None:
     lines = file.read_text().splitlines()
     urls = {json.loads(line)["url"] for line in lines}
     assert len(lines) == len(urls) == scene.site.pages, f"{len(lines)} lines, {len(urls)} URLs"
-    return told[0].replace(str(file), "FILE")
 
 
 def clock_off(scene: Scene) -> str:
@@ -274,23 +369,24 @@ def broker_queue(name: str) -> str:
     return keys.BROKER_PREFIX + name
 
 
-#: What the death of a worker may cost: each of its slots held one page.
-_DEATH = Terms(losses=2)
-#: A report that Redis refuses leaves its lease to run out, which looks like a death where one URL travelled alone.
-_REFUSED = Terms(losses=2)
 _FORKING = ("prefork",)
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
         Fault("undisturbed", nothing, Terms(refetches=0)),
-        Fault("worker killed", one_worker, _DEATH),
-        Fault("all workers killed", all_workers, Terms(losses=4)),
-        Fault("pool child killed", pool_child, _DEATH, pools=_FORKING),
-        Fault("pool parent killed", parent_of_pool, _DEATH, pools=_FORKING),
+        Fault("worker killed", one_worker),
+        Fault("all workers killed", all_workers),
+        Fault("pool child killed", pool_child, pools=_FORKING),
+        Fault("pool parent killed", parent_of_pool, pools=_FORKING),
         Fault("producer killed", producer, Terms(refetches=0)),
-        Fault("producer and workers killed", producer_and_workers, Terms(losses=4)),
-        Fault("worker frozen", frozen_worker, Terms(losses=2, polite=False)),
+        Fault("producer and workers killed", producer_and_workers),
+        Fault("producer killed, standby", producer_with_standby, Terms(refetches=0), doubled=True),
+        Fault("producer killed, pump service", producer_with_service, Terms(refetches=0), serviced=True),
+        Fault("two producers", two_producers, Terms(refetches=0), doubled=True),
+        # Whoever is killed while it parses has asked for nothing: one request at most is repeated for both.
+        Fault("worker killed, split", split_workers, split=True),
+        Fault("worker frozen", frozen_worker, Terms(polite=False)),
         Fault("redis killed", redis_killed),
         Fault("redis frozen", redis_frozen),
         Fault("redis unreachable, with reset", unreachable, linked=True),
@@ -298,13 +394,13 @@ FAULTS: dict[str, Fault] = {
         Fault("answers lost", answers_lost, Terms(refetches=3), linked=True),
         Fault("redis slow", slow, Terms(refetches=0), linked=True),
         Fault("redis stalling", stalling, linked=True),
-        Fault("memory limit", memory_full, _REFUSED),
-        Fault("disk full: redis", disk_full, _REFUSED),
+        Fault("memory limit", memory_full),
+        Fault("disk full: redis", disk_full),
         Fault("disk full: export", export_full, Terms(refetches=0)),
+        Fault("disk full: output", output_full, Terms(refetches=0), output=True),
         Fault(
             "clock off",
             clock_off,
-            _DEATH,
             first_worker={**beside(_SHIFTED), "CHAOS_CLOCK_S": str(OFF_S)},
         ),
         Fault("messages doubled and late", doubled_and_late),

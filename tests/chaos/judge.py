@@ -46,7 +46,11 @@ class Row(msgspec.Struct):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What a fault may cost. `refetches` is how often one URL may be asked for again: once per kill."""
+    """What a fault may cost. `refetches` is how often one URL may be asked for again: once per kill.
+
+    Deaths are charged to nobody by default: only a suspect is charged, and it takes two deaths to become one (decision
+    0025), whether a worker was killed, froze past its lease, or could not hand over what it had.
+    """
 
     refetches: int = 1
     #: Deaths of workers that may be charged, over all URLs.

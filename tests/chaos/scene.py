@@ -20,7 +20,7 @@ from chaos.server import Server
 from chaos.site import Site
 from stack import POOLCRAWL, Directory, Done, Running, wait_for
 
-from crawl import keys
+from crawl import keys, names
 from producer import fleet
 
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ SLOTS = 2
 _BACKOFF_S = 0.2
 #: Longest time workers may take to their first sign of life; on a busy machine each is seconds of CPU.
 _START_S = 120.0
+#: Set when there is no time left: nothing is started any more.
+GIVEN_UP = threading.Event()
 #: Longest time a disturbed crawl may take from the fault to its end.
 END_S = 150.0
+#: What a producer says that stands by, and what a pump service says that takes a crawl.
+_STANDS_BY = "another producer pumps"
+_TAKEN = f"{CRAWL}: taken"
 
 
 @dataclass
@@ -74,7 +79,10 @@ class Scene:
         linked: bool = False,
         workers: int = 2,
         settings: dict[str, str] | None = None,
-        output: Path | None = None,
+        output: bool = False,
+        split: bool = False,
+        serviced: bool = False,
+        doubled: bool = False,
     ) -> None:
         self.pool = pool
         self.site = Site(pages)
@@ -82,13 +90,21 @@ class Scene:
         self.link = Link(self.server.port) if linked else None
         self.directory = Directory(folder)
         self.workers = [Worker(pool) for _ in range(workers)]
+        if split:
+            self.workers = [Worker(pool, variables={"CRAWL_QUEUES": queue}) for queue in names.QUEUES]
         self.producer: Running | None = None
+        #: A second producer of the same crawl, from its beginning, and a pump service, from before it.
+        self.second: Running | None = None
+        self.service: Running | None = None
+        self._doubled = doubled
+        self._serviced = serviced
         #: Times of `time.time` between which the disturbance lasted.
         self.disturbed = (0.0, 0.0)
         #: Workers that ended though nobody killed them, with their exit codes.
         self.deserted: list[int] = []
         self._settings = settings or {}
-        self._output = output
+        #: Where the producer writes the records at the end.
+        self.output = folder / "pages.jsonl" if output else None
         #: Every process that was started here, also those that have ended.
         self.everybody: list[Running] = []
         self._lock = threading.RLock()
@@ -105,11 +121,16 @@ class Scene:
                 self._open.enter_context(self.link)
             for worker in self.workers:
                 self.start(worker)
+            if self._serviced:
+                self.service = self.spawn("pump")
+                wait_for(lambda: self.client.zcard(keys.pumps()), "the pump service is alive", _START_S)
             wait_for(lambda: len(self.alive()) == len(self.workers), "all workers are alive", _START_S)
             self._watcher.start()
             self._open.callback(self._watcher.join, 10)
             self._open.callback(self._over.set)
             self.produce()
+            if self._doubled:
+                self.second = self.spawn(*self.submission(), "--json")
         except BaseException:
             self._open.close()
             raise
@@ -137,6 +158,7 @@ class Scene:
             **self._settings,
         }
         with self._lock:
+            assert not GIVEN_UP.is_set(), "there is no time left"
             running = self.directory.spawn((*POOLCRAWL, *words), **settings, **variables)
             self.everybody.append(running)
         return running
@@ -162,7 +184,7 @@ class Scene:
     def submission(self) -> tuple[str, ...]:
         """Return the command that makes this crawl."""
         options = [word for value in self.site.resolve for word in ("--resolve", value)]
-        output = ("--output", str(self._output)) if self._output is not None else ()
+        output = ("--output", str(self.output)) if self.output is not None else ()
         addresses = ("--allow-address", "127.0.0.0/8", "--delay", "0")
         return ("crawl", self.site.seed, "--name", CRAWL, "--scope", "domain", *addresses, *options, *output)
 
@@ -233,6 +255,30 @@ class Scene:
         self.producer.process.kill()
         self.producer.process.wait(10)
 
+    def tell_apart(self) -> tuple[Running, Running]:
+        """Return the producer that pumps and the one that stands by, as soon as one of the two says so."""
+        first, second = self.producer, self.second
+        assert first is not None
+        assert second is not None
+        wait_for(lambda: _stands_by(first) or _stands_by(second), "one of two producers stands by", 60)
+        self.producer, self.second = (second, first) if _stands_by(first) else (first, second)
+        assert self.producer.process.poll() is None, self.producer.stderr.read_text()
+        return self.producer, self.second
+
+    def serve(self) -> None:
+        """Wait until the pump service has ended the crawl, and stop it as an operator does."""
+        service = self.service
+        assert service is not None
+
+        def _served() -> bool:
+            assert service.process.poll() is None, service.stderr.read_text()
+            return bool(self.client.hget(keys.crawl(CRAWL), "state") == names.FINISHED.encode())
+
+        wait_for(_served, "the pump service ends the crawl", END_S, every_s=0.1)
+        assert _TAKEN in service.stderr.read_text(), "the crawl ended, and the service never had it"
+        service.interrupt(signal.SIGTERM)
+        self.producer = service
+
     def ended(self, within_s: float = END_S) -> Done:
         """Wait for the producer's end."""
         assert self.producer is not None
@@ -263,6 +309,10 @@ class Scene:
                     if code is not None and worker.kept and not self._over.is_set():
                         self.deserted.append(code)
                         self.start(worker)
+
+
+def _stands_by(producer: Running) -> bool:
+    return _STANDS_BY in producer.stderr.read_text()
 
 
 def frozen(scene: Scene, worker: Worker, seconds: float) -> None:

@@ -1,4 +1,7 @@
-"""Writes the rows of a run (`--json FILE`) into docs/reliability.md: `PYTHONPATH=tests python -m chaos.table FILE`."""
+"""Writes the rows of runs (`--json FILE`) into docs/reliability.md: `make chaos-table ROWS=FILE`.
+
+A fault that was run several times in a pool stands there with its last row; so a row may be made again by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from chaos.faults import FAULTS
 from chaos.judge import Row
 from stack import POOLS, ROOT
 
@@ -22,7 +26,8 @@ def table(rows: Iterable[Row]) -> str:
     found = {(row.fault, row.pool): row for row in rows}
     pools = [pool for pool in POOLS if any(key[1] == pool for key in found)]
     lines = [f"| fault | pages | lost | duplicate | {' | '.join(pools)} |", "|---" * (4 + len(pools)) + "|"]
-    for fault in dict.fromkeys(key[0] for key in found):
+    known = [fault for fault in FAULTS if any(key[0] == fault for key in found)]
+    for fault in dict.fromkeys((*known, *(key[0] for key in found))):
         of_fault = [found.get((fault, pool)) for pool in pools]
         there = [row for row in of_fault if row is not None]
         pages = sorted({row.pages for row in there})
@@ -45,6 +50,10 @@ def _cell(row: Row | None) -> str:
 
 def main() -> None:
     """Put the table between its marks."""
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
+        sys.exit(
+            "name the file of rows that `make chaos FAULTS='--json FILE'` wrote: make chaos-table ROWS=FILE"
+        )
     rows = [msgspec.json.decode(line, type=Row) for line in Path(sys.argv[1]).read_bytes().splitlines()]
     before, _, rest = PAGE.read_text().partition(_BEGIN)
     after = rest.partition(_END)[2]

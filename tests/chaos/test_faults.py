@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
 import msgspec
+import psutil
 import pytest
 from chaos import run
 from chaos.faults import FAULTS
-from chaos.judge import Terms, judge
+from chaos.judge import Row, Terms, judge
 from chaos.scene import CRAWL, Scene
+from chaos.table import table
+from stack import ROOT
 
 from crawl import keys
 
@@ -122,3 +131,53 @@ def test_the_judge_sees_losses_deserters_and_tracebacks(finished):
         "workers ended by themselves, exit codes [1]",
         "traceback (1): ValueError: planted",
     ] == wrong
+
+
+def test_two_deaths_are_charged_to_nobody():
+    """They make a suspect; each one after that charges one URL, with two at most."""
+    assert [0, 0, 0, 2, 4] == [run.most_losses(deaths) for deaths in range(5)]
+
+
+def test_a_run_that_takes_too_long_names_what_is_left_and_leaves_nothing(tmp_path):
+    """A change that makes the faults slower than their time fails, and says where."""
+    words = ("--within", "3", "--faults", "undisturbed", "--pools", "threads,solo")
+    places = {"PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos", *words],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert 1 == done.returncode, done
+    assert "not over within 3 s: undisturbed in threads; undisturbed in solo" == done.stdout.splitlines()[-1]
+    assert [] == [process for process in psutil.process_iter() if works_below(tmp_path, process)]
+    assert [] == list(tmp_path.iterdir())
+
+
+def works_below(folder, process):
+    with suppress(psutil.Error, OSError):
+        return Path(process.cwd()).is_relative_to(folder) or any(
+            str(folder) in word for word in process.cmdline()
+        )
+    return False
+
+
+def test_the_table_has_the_last_row_of_each_fault_and_pool():
+    """A row that was made again stands in the place of the first; what broke a promise is marked."""
+    rows = [
+        Row("redis killed", "solo", 120, 0, 0, 2, 0.25, 20.0),
+        Row("worker killed", "solo", 120, 1, 0, 2, 1.5, 20.0, wrong=["1 pages lost"]),
+        Row("worker killed", "threads", 120, 0, 0, 3, None, 20.0),
+        Row("redis killed", "solo", 120, 0, 0, 1, 0.5, 20.0),
+    ]
+
+    assert [
+        "| fault | pages | lost | duplicate | threads | solo |",
+        "|---|---|---|---|---|---|",
+        "| worker killed | 120 | 1 | 0 | 3 | 2, 1.5 s, **wrong** |",
+        "| redis killed | 120 | 0 | 0 | - | 1, 0.5 s |",
+    ] == table(rows).splitlines()
