@@ -44,9 +44,11 @@ def run(own: Settings) -> list[Check]:
     client = connection.connect(address)
     try:
         connection.check(client, address)
+        with connection.explained(address):
+            found = [*_redis(client, address), _writes(client, address), _workers(client)]
     except PoolcrawlError as error:
         return [*checks, Check("redis", False, str(error), "see above")]
-    return [*checks, *_redis(client, address), _workers(client)]
+    return [*checks, *found]
 
 
 def _python() -> Check:
@@ -112,6 +114,14 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
             "set appendonly yes; without it a killed Redis loses the crawl",
         ),
     ]
+
+
+def _writes(client: redis.Redis, address: str) -> Check:
+    try:
+        connection.check_writes(client, address)
+    except PoolcrawlError as error:
+        return Check("redis writes", False, str(error), "see above")
+    return Check("redis writes", True, "taken")
 
 
 def _workers(client: redis.Redis) -> Check:
