@@ -92,3 +92,20 @@ def test_only_that_check_has_the_new_field(looked):
 
     assert others
     assert {"what", "ok", "found", "remedy"} == set().union(*others)
+
+
+def test_a_stack_that_was_left_up_is_its_own_service(tmp_path):
+    """Without CRAWL_REDIS_URL, in its state directory; where nothing runs, nothing is said of services."""
+    directory = Directory(tmp_path)
+    try:
+        before = directory.run("doctor", "--json").summary
+        done = directory.run("crawl", "http://shop.invalid/", "--detach")
+        check = _pumps(directory.run("doctor", "--json"))
+        stack = directory.run_json()["parent"]["pid"]
+        directory.run("stop")
+    finally:
+        directory.end()
+
+    assert "pump services" not in [check["what"] for check in before]
+    assert done.code == 0, done.stderr
+    assert (True, [stack]) == (check["ok"], [one["pid"] for one in check["services"]])
