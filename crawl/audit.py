@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from crawl import keys, names, records, results, tombstones, urls
+from crawl import keys, names, records, results, temporary, tombstones, urls
 from crawl.frontier import Frontier
 from crawl.inventory import SLICE, Inventory
 
@@ -126,14 +126,15 @@ def row_of(row: Told) -> bytes:
 
 
 def audit(client: redis.Redis, crawl: str, file: BinaryIO | None = None) -> Audit:
-    """Compare what was admitted with what has a record. Raises UnknownCrawlError.
+    """Compare what was admitted with what has a record.
 
-    `file` holds the lines into which records were trimmed.
+    `file` holds the lines into which records were trimmed. Raises UnknownCrawlError, and UsageError when the folder of
+    temporary files is full or cannot be written.
     """
     for _ in range(LOOKS):
         trimmed = tombstones.count(client, crawl)
-        with Inventory() as inventory:
-            found = _Auditing(client, crawl, inventory, file).run()
+        with temporary.database("audit") as store:
+            found = _Auditing(client, crawl, Inventory(store), file).run()
         # Else somebody trims meanwhile: records were on their way from one place to the other.
         if tombstones.count(client, crawl) == trimmed:
             break

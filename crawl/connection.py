@@ -10,6 +10,7 @@ from redis._parsers.base import BaseParser
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from crawl import keys, names
 from crawl.errors import StoppedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +39,20 @@ class DiskFullError(redis.BusyLoadingError):
         return f"it cannot write to its disk, free space there: {super().__str__()}"
 
 
+class ReplicaError(redis.BusyLoadingError):
+    """A server that only copies another one, and takes no writes.
+
+    A failover does that to the one that was the primary. The address leads to the new one then, but only on a new
+    connection, so it counts as an outage, too: connections are made again, and whoever survives outages goes on.
+    """
+
+    def __str__(self) -> str:
+        return f"it is a replica and takes no writes: {super().__str__()}"
+
+
 # There is no public way to tell redis-py, or Celery's transport on it, what a code means.
 BaseParser.EXCEPTION_CLASSES["MISCONF"] = DiskFullError
+BaseParser.EXCEPTION_CLASSES["READONLY"] = ReplicaError
 
 
 def connect(url: str, connections: int = 20, patience_s: float | None = None) -> redis.Redis:
@@ -127,8 +140,26 @@ def refuse_eviction(client: redis.Redis, url: str) -> None:
         raise UsageError(message)
 
 
+#: Writes where we write and where Celery does, and changes nothing; a full Redis takes it.
+_PROBE = "redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('LTRIM', KEYS[2], 0, -1)"
+
+
+def check_writes(client: redis.Redis, url: str) -> None:
+    """Raise UnavailableError, in one sentence with the remedy, for a replica or a user that may not write."""
+    with explained(url):
+        client.eval(_PROBE, 2, keys.workers(), f"{keys.BROKER_PREFIX}{names.FETCH_QUEUE}", "")
+
+
+def check_for_work(client: redis.Redis, url: str) -> None:
+    """Raise UnavailableError unless the server answers and takes writes, UsageError if it would drop work."""
+    check(client, url)
+    with explained(url):
+        refuse_eviction(client, url)
+    check_writes(client, url)
+
+
 def explained(url: str) -> AbstractContextManager[None]:
-    """Turn redis-py's errors of connecting into UnavailableError, and a full Redis into StoppedError, in the block."""
+    """In the block, turn a Redis that is away or refuses us into UnavailableError, a full one into StoppedError."""
     from contextlib import contextmanager
 
     @contextmanager
@@ -139,6 +170,18 @@ def explained(url: str) -> AbstractContextManager[None]:
             message = (
                 f"{place(url)} refuses the password ({error}); "
                 "correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+            )
+            raise UnavailableError(message) from None
+        except ReplicaError:
+            message = (
+                f"Redis at {place(url)} is a replica and takes no writes; set CRAWL_REDIS_URL to the primary, "
+                "or make this one the primary (REPLICAOF NO ONE)"
+            )
+            raise UnavailableError(message) from None
+        except redis.exceptions.NoPermissionError as error:
+            message = (
+                f"Redis at {place(url)} refuses what its user may not do ({error}); give it the rights that "
+                "docs/operating.md names (ACL SETUSER), or set CRAWL_REDIS_URL to another user's"
             )
             raise UnavailableError(message) from None
         except redis.exceptions.OutOfMemoryError:

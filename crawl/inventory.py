@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
-    from typing import Self
 
 #: Rows per statement; fingerprints named in one query.
 SLICE = 1000
@@ -32,17 +31,12 @@ CREATE TABLE kept (f INTEGER PRIMARY KEY, row BLOB, url TEXT);
 class Inventory:
     """Fingerprints by where they were met: admitted, waiting, in the results stream, with a record or a tombstone."""
 
-    def __init__(self) -> None:
-        self._store = sqlite3.connect("", isolation_level=None)
+    def __init__(self, store: sqlite3.Connection) -> None:
+        self._store = store
+        self._store.isolation_level = None
         self._store.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         self._store.execute("PRAGMA journal_mode = OFF")
         self._store.executescript(_TABLES)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._store.close()
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._store.execute("BEGIN")

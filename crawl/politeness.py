@@ -7,15 +7,14 @@ sorted in a temporary file, so that memory does not grow with the crawls.
 from __future__ import annotations
 
 import itertools
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from crawl import keys, results
+from crawl import keys, results, temporary
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
 
     import redis
@@ -83,9 +82,12 @@ class Politeness(msgspec.Struct, frozen=True):
 
 
 def audit(client: redis.Redis, crawl: str) -> Politeness:
-    """Judge every host that a crawl asked, by the requests of all crawls to it. Raises UnknownCrawlError."""
+    """Judge every host that a crawl asked, by the requests of all crawls to it. Raises UnknownCrawlError.
+
+    And UsageError when the folder of temporary files is full or cannot be written.
+    """
     results.resolve(client, crawl)
-    with closing(sqlite3.connect("")) as store:
+    with temporary.database("audit --politeness") as store:
         store.execute(f"CREATE TABLE asked ({', '.join(Asked._fields)})")
         hosts = set[str]()
         for row in asked(client, crawl):

@@ -29,13 +29,18 @@ _POLL_S = 0.05
 
 
 @contextlib.contextmanager
-def reading(settings: Settings) -> Iterator[redis.Redis]:
-    """Yield a client of the Redis a person means: CRAWL_REDIS_URL, else that of the state directory."""
+def reading(settings: Settings, *, gives_work: bool = False) -> Iterator[redis.Redis]:
+    """Yield a client of the Redis a person means: CRAWL_REDIS_URL, else that of the state directory.
+
+    With `gives_work` a Redis that takes no work, or would drop it, is refused. Our own server never does.
+    """
     address = settings.redis_address()
     if address is not None:
         client = connection.connect(address)
         with connection.explained(address):
             client.ping()
+            if gives_work:
+                connection.check_for_work(client, address)
             yield client
         return
     with attach(settings) as private, connection.explained(private):

@@ -28,7 +28,7 @@ def conditions() -> dict[str, Any]:
     return {
         "cores": measure.cores(),
         "machine": {"cpu": _cpu(), "memory_mb": psutil.virtual_memory().total // 1_000_000},
-        "system": platform.platform(),
+        "system": _system(),
         "python": platform.python_version(),
         "memory": MEMORY_KIND,
         "settings": {name: value for name, value in sorted(os.environ.items()) if _is_shown(name)},
@@ -36,6 +36,12 @@ def conditions() -> dict[str, Any]:
         "command": shlex.join(["poolcrawl", *sys.argv[1:]]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _system() -> str:
+    """Return the system with the kernel's plain version: what a builder adds to it names their machines, not ours."""
+    release = platform.release()
+    return platform.platform().replace(release, release.partition("-")[0])
 
 
 def _cpu() -> str:

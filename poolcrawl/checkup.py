@@ -7,13 +7,14 @@ import os
 import platform
 import resource
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crawl import connection
 from crawl.errors import PoolcrawlError
-from embedded import server
+from embedded import detached, server
+from embedded.state import State
 from producer import fleet
 from worker import pools
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from crawl.settings import Settings
 
 
+#: Crawls without an owner that are named, the newest ones.
+MOST_NAMED = 5
+
+
 class Check(msgspec.Struct, frozen=True):
     """One check and what came of it."""
 
@@ -30,6 +35,13 @@ class Check(msgspec.Struct, frozen=True):
     ok: bool
     found: str
     remedy: str = ""
+    #: The pump services that are alive, where the check is about these.
+    services: list[fleet.Service] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return the check for JSON; `services` only where it is about these."""
+        fields = msgspec.to_builtins(self)
+        return {name: value for name, value in fields.items() if name != "services" or value is not None}
 
 
 def run(own: Settings) -> list[Check]:
@@ -40,13 +52,15 @@ def run(own: Settings) -> list[Check]:
     except PoolcrawlError as error:
         return [*checks, Check("redis", False, str(error), "correct CRAWL_REDIS_PASSWORD_FILE")]
     if address is None:
-        return [*checks, _embedded_server(), _state_dir(own)]
+        return [*checks, _embedded_server(), _state_dir(own), *_left_up(own)]
     client = connection.connect(address)
     try:
         connection.check(client, address)
+        with connection.explained(address):
+            found = [*_redis(client, address), _writes(client, address), _workers(client), _services(client)]
     except PoolcrawlError as error:
         return [*checks, Check("redis", False, str(error), "see above")]
-    return [*checks, *_redis(client, address), _workers(client)]
+    return [*checks, *found]
 
 
 def _python() -> Check:
@@ -114,6 +128,14 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
     ]
 
 
+def _writes(client: redis.Redis, address: str) -> Check:
+    try:
+        connection.check_writes(client, address)
+    except PoolcrawlError as error:
+        return Check("redis writes", False, str(error), "see above")
+    return Check("redis writes", True, "taken")
+
+
 def _workers(client: redis.Redis) -> Check:
     workers = fleet.alive(client)
     missing = fleet.missing_stage(workers)
@@ -123,3 +145,26 @@ def _workers(client: redis.Redis) -> Check:
     )
     remedy = f"start `poolcrawl worker` (nobody serves the queue '{missing}')"
     return Check("workers", missing is None, found, remedy)
+
+
+def _services(client: redis.Redis) -> Check:
+    """Return which pump services are alive; nobody has to run one, unless a crawl waits for it."""
+    alive = fleet.services(client)
+    told = [f"{one.name} (pid {one.pid} on {one.host}, last seen {one.seen_s:.0f} s ago)" for one in alive]
+    # With a service they wait for seconds, or for what that says in its log.
+    waiting = [] if alive else fleet.unowned(client)
+    found = ", ".join(told) or "none alive"
+    if waiting:
+        more = f" and {len(waiting) - MOST_NAMED} more" if len(waiting) > MOST_NAMED else ""
+        found += f", and nobody goes on with {', '.join(waiting[-MOST_NAMED:])}{more}"
+    remedy = "start `poolcrawl pump`, or continue each with `poolcrawl crawl --name CRAWL`"
+    return Check("pump services", not waiting, found, remedy, alive)
+
+
+def _left_up(own: Settings) -> list[Check]:
+    """Return the same of a stack that was left up in the state directory, which is its own service."""
+    run = detached.left_up(State(own.state_dir))
+    if run is None or run.redis_url is None:
+        return []
+    with connection.explained(run.redis_url):
+        return [_services(connection.connect(run.redis_url))]

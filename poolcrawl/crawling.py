@@ -323,6 +323,5 @@ def worker() -> None:
         )
         raise UsageError(message)
     client = connection.connect(address)
-    connection.check(client, address)
-    connection.refuse_eviction(client, address)
+    connection.check_for_work(client, address)
     worker_command.become(own)

@@ -76,13 +76,12 @@ def _with_workers_elsewhere(plan: Plan, address: str, *, named: bool) -> int:
             )
             raise UsageError(message)
     client = connection.connect(address)
-    connection.check(client, address)
-    connection.refuse_eviction(client, address)
-    if "recrawl" in plan.given:
-        _look_at_older(plan, client)
-    if plan.demo and not named and plan.older is None:
-        plan.name = _unfinished_demo(client) or plan.name
+    connection.check_for_work(client, address)
     with connection.explained(address):
+        if "recrawl" in plan.given:
+            _look_at_older(plan, client)
+        if plan.demo and not named and plan.older is None:
+            plan.name = _unfinished_demo(client) or plan.name
         if plan.detach:
             return detaching.to_service(plan, client)
         return _follow(plan, client, address, stack=None)

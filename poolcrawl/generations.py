@@ -130,7 +130,7 @@ def retry(
         message = "--reason and --url were both given; name the reasons, or the URLs"
         raise UsageError(message)
     own = settings.load()
-    with reading(own) as client:
+    with reading(own, gives_work=True) as client:
         name = results.resolve(client, crawl)
         found = retrying.retry(client, name, reasons, pages, tell=_Progress(name))
         now = results.status(client, name)

@@ -190,7 +190,7 @@ def doctor(*, as_json: bool) -> int:
     """Check this machine, the settings, Redis and the workers; exit 1 when something is wrong."""
     found = checkup.run(settings.load())
     if as_json:
-        print(json.dumps([msgspec.structs.asdict(one) for one in found]))
+        print(json.dumps([one.row() for one in found]))
     else:
         for one in found:
             print(

@@ -29,8 +29,7 @@ def pump() -> int:
         message = "CRAWL_REDIS_URL is not set; a pump service needs a Redis (`poolcrawl crawl` pumps its own)"
         raise UsageError(message)
     client = connection.connect(address)
-    connection.check(client, address)
-    connection.refuse_eviction(client, address)
+    connection.check_for_work(client, address)
     return serve(own, address)
 
 
@@ -53,5 +52,6 @@ def serve(own: Settings, address: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
     say(f"pump service {service.name} serves {connection.place(address)}")
-    service.run()
+    with connection.explained(address):
+        service.run()
     return code

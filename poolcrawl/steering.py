@@ -49,7 +49,7 @@ def resume(crawl: str | None, *, as_json: bool) -> None:
 
     A pump service, or whoever follows the crawl, sends its work; with neither, `poolcrawl crawl --name` does.
     """
-    with reading(settings.load()) as client:
+    with reading(settings.load(), gives_work=True) as client:
         told = lifecycle.resume(client, results.resolve(client, crawl))
         service = results.pump_services(client) > 0
     if as_json:

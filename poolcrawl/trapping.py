@@ -51,7 +51,7 @@ def release(crawl: str | None, *, pattern: str | None, everything: bool, as_json
     if (pattern is None) == (not everything):
         message = "say what to release: --pattern PATTERN (`poolcrawl parked` lists them), or --all"
         raise UsageError(message)
-    with reading(settings.load()) as client:
+    with reading(settings.load(), gives_work=True) as client:
         found = parking.release(client, results.resolve(client, crawl), pattern)
         pumped = results.status(client, found.crawl).pumped
         service = results.pump_services(client) > 0

@@ -7,9 +7,6 @@ so a service that dies is replaced by any other. A service ends only when it is 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +16,7 @@ import redis
 from crawl import broker, connection, keys, lifecycle, names, records
 from crawl.errors import PoolcrawlError
 from crawl.frontier import Frontier
+from producer import fleet
 from producer.pump import AWAY, LOST, Pump
 from producer.seeds import Intake
 
@@ -35,8 +33,6 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at the crawls that run, and between two at all crawls there are (what was not told).
 LOOK_S = 1.0
 LOOK_AT_ALL_S = 15.0
-#: How long a service counts as alive after its last sign, seconds.
-ALIVE_S = 15.0
 #: Crawls one service pumps at once; further ones wait, or go to another service.
 MOST_CRAWLS = 100
 #: Seconds until a crawl is tried again that could not be pumped (Redis was full, say).
@@ -65,7 +61,7 @@ class Service:
         memory_limit_bytes: int | None = None,
         bodies_bytes: int | None = None,
     ) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = fleet.service_name()
         self._url = url
         self._say = say
         self._watch = watch
@@ -127,7 +123,7 @@ class Service:
         seconds, micros = self._client.time()
         now_ms = seconds * 1000 + micros // 1000
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.zadd(keys.pumps(), {self.name: now_ms + int(ALIVE_S * 1000)})
+            pipe.zadd(keys.pumps(), {self.name: now_ms + int(fleet.SERVICE_ALIVE_S * 1000)})
             pipe.zremrangebyscore(keys.pumps(), "-inf", now_ms - 60_000)
             pipe.execute()
 

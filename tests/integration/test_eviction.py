@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import standin
 from stack import Directory, PrivateServer
 
-from crawl import connection
+from crawl import connection, names
 from crawl.errors import UsageError
+from crawl.frontier import Frontier
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -51,7 +53,18 @@ def test_what_never_evicts_is_taken(place):
 
 
 @pytest.mark.parametrize(
-    "verb", [("crawl", "http://127.0.0.1:9/"), ("demo",), ("worker",)], ids=lambda verb: verb[0]
+    "verb",
+    [
+        ("crawl", "http://127.0.0.1:9/"),
+        ("demo",),
+        ("worker",),
+        ("pump",),
+        ("resume", "here"),
+        ("release", "here", "--all"),
+        ("retry", "here"),
+        ("retry", "here", "--detach"),
+    ],
+    ids=" ".join,
 )
 def test_the_verbs_that_give_work_say_one_line_and_end_with_2(evicting, verb):
     """The line names the policy and the setting, and shows no password."""
@@ -63,6 +76,25 @@ def test_the_verbs_that_give_work_say_one_line_and_end_with_2(evicting, verb):
     assert "maxmemory-policy allkeys-lru" in done.stderr
     assert "maxmemory-policy noeviction" in done.stderr
     assert server.password not in done.stderr
+
+
+def test_a_refused_verb_has_changed_nothing(evicting):
+    """A paused crawl stays paused, nothing is tried again; `cancel`, which gives no work, is let through."""
+    directory, server = evicting
+    frontier, options = Frontier(server.client, "there"), standin.options()
+    standin.admit(frontier, options, "http://a.test/")
+    frontier.pause(names.BY_USER)
+    before = frontier.status()
+    refused = [
+        directory.run(*verb, CRAWL_REDIS_URL=server.url).code
+        for verb in (("resume", "there"), ("release", "there", "--all"), ("retry", "there", "--detach"))
+    ]
+    after = frontier.status()
+    cancel = directory.run("cancel", "there", CRAWL_REDIS_URL=server.url)
+
+    assert [2, 2, 2] == refused
+    assert ("paused", before[0]) == (before[0]["state"], after[0])
+    assert cancel.code == 0, cancel.stderr
 
 
 def test_doctor_says_it_too(evicting):

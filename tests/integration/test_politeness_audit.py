@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import redis
 import standin
-from stack import Directory
+from stack import POOLCRAWL, Directory
 
 from crawl import keys
+from crawl.frontier import Frontier
 from crawl.politeness import audit
 
 
@@ -112,3 +114,33 @@ def test_the_command_names_violations_and_exits_1(server, frontier, host, tmp_pa
     assert ({"crawl", "hosts", "requests", "violations"} - polite.keys(), whole) == (set(), plain.summary)
     assert (polite["crawl"], polite["violations"][0]["kind"]) == (frontier.crawl, "gap")
     assert f"gap at {host}: http://{host}/b (w) 50 ms after the end of the one before" in said.stdout
+
+
+def test_a_full_folder_of_temporary_files_is_one_line(own_server, host, tmp_path):
+    """More requests than SQLite keeps in memory, and no file may grow: exit 2, the folder, and how to name another."""
+    frontier = Frontier(redis.Redis.from_url(own_server.url), "long")
+    for batch in range(40):
+        _plant(
+            frontier, *((f"http://{host}/{batch}/{n}/{'x' * 100}", host, n, n, 0, None) for n in range(1000))
+        )
+    directory = Directory(tmp_path)
+    limited = (
+        "sh",
+        "-c",
+        'ulimit -f 16; exec "$@"',
+        "sh",
+        *POOLCRAWL,
+        "audit",
+        frontier.crawl,
+        "--politeness",
+    )
+    more = {"CRAWL_REDIS_URL": own_server.url, "TMPDIR": str(tmp_path)}
+    done = directory.spawn(limited, **more).ended()
+    roomy = directory.spawn((*POOLCRAWL, "audit", frontier.crawl, "--politeness"), **more).ended()
+
+    assert done.code == 2
+    assert done.stderr.startswith("poolcrawl: audit --politeness keeps")
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path) in done.stderr
+    assert "TMPDIR" in done.stderr
+    assert "40000 requests" in roomy.stdout.replace(",", ""), roomy.stdout

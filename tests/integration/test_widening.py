@@ -325,6 +325,22 @@ def test_seeds_that_come_late_widen_the_scope_for_pages_parsed_before(frontier, 
     assert outcome(frontier) == (sorted([a, a + "old", b + "x", c, c + "x", f"http://d.{host}/"]), {})
 
 
+def test_a_further_file_widens_the_scope_but_makes_no_seed_of_a_page_that_a_link_had_found(frontier, host):
+    """As docs/seeds.md says: the same file is given again after an interruption, when all its URLs are known."""
+    a, b, c = (f"http://{name}.{host}/" for name in "abc")
+    site = {a: Page(b + "x", c + "x", a + "old"), a + "old": Page(to=f"http://d.{host}/")}
+    options = standin.options(seeds=(a,), batch=1)
+    submit(frontier, options)
+    Crawler(frontier, options, site, lambda _: 0).run()
+    frontier.reopen(None, unnamed=True)
+    intake = Intake(frontier, options)
+    intake.admit_all([c, a + "old"])
+    intake.close()
+    Crawler(frontier, options, site, lambda _: 0).run()
+
+    assert outcome(frontier) == (sorted([a, a + "old", c, c + "x"]), {"scope": 2})
+
+
 def test_what_a_look_admits_passes_caps_and_budgets(frontier, host):
     """What is over them is counted or parked as at any time."""
     seeds, site = moved(host)

@@ -25,6 +25,34 @@ def test_a_server_that_cannot_write_counts_as_away():
     )
 
 
+def test_a_replica_counts_as_away():
+    """A failover makes one of a primary, and new connections lead to the new one."""
+    error = BaseParser.parse_error("READONLY You can't write against a read only replica.")
+
+    assert isinstance(error, connection.ReplicaError)
+    assert isinstance(error, redis.ConnectionError)
+    assert str(error).startswith("it is a replica and takes no writes: You can't write")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("READONLY You can't write against a read only replica.", "is a replica.*to the primary"),
+        ("NOPERM User x has no permissions to run the 'eval' command", "'eval' command.*operating.md"),
+        ("NOAUTH Authentication required.", "refuses the password.*CRAWL_REDIS_PASSWORD_FILE"),
+        ("WRONGPASS invalid username-password pair or user is disabled.", "refuses the password"),
+    ],
+)
+def test_what_a_server_refuses_is_explained_without_the_password(answer, words):
+    """One sentence with the remedy; it ends a command with exit code 3."""
+    with (
+        pytest.raises(UnavailableError, match=words) as caught,
+        connection.explained("redis://x:secret-word@127.0.0.1:9/0"),
+    ):
+        raise BaseParser.parse_error(answer)
+    assert "secret-word" not in str(caught.value)
+
+
 def test_a_worker_outlives_a_broker_that_refuses_or_cannot_write():
     """Celery reconnects after both, instead of ending."""
     app = make_app("redis://127.0.0.1:9/0")
@@ -32,6 +60,7 @@ def test_a_worker_outlives_a_broker_that_refuses_or_cannot_write():
 
     assert app.conf.broker_channel_error_retry
     assert issubclass(connection.DiskFullError, transport.connection_errors)
+    assert issubclass(connection.ReplicaError, transport.connection_errors)
     assert issubclass(redis.exceptions.OutOfMemoryError, transport.channel_errors)
 
 
