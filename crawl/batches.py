@@ -81,7 +81,8 @@ class Look(msgspec.Struct, frozen=True):
     `until` is set when the scope, of `count` entries, was widened after links had been refused: the records up to that
     stream entry were judged by the first `known` entries at least. `heirs` says that seeds redirect to pages that were
     known before, `levels` that pages may lie nearer than they were found; `after` is the stream entry after which
-    records came once the levels had been served. `last` is the newest stream entry.
+    records came once the levels had been served. `last` is the newest stream entry, `came_late` how often URLs came
+    into a crawl of finite depth from outside when levels may have been served.
     """
 
     count: int
@@ -91,6 +92,7 @@ class Look(msgspec.Struct, frozen=True):
     levels: bool
     after: str | None
     last: str
+    came_late: int = 0
 
     @property
     def due(self) -> bool:

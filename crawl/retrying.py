@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import redis
 
     from crawl.failures import Failure
+    from crawl.records import CrawlOptions
 
 #: Redirects that are followed back to count a URL's hops; no chain is longer (`--max-redirects`).
 _MOST_HOPS = 100
@@ -83,23 +85,47 @@ def retry(
         told.waiting += len(part) - len(new)
         if not new:
             continue
-        again = _again(client, crawl, new, generation)
-        if options.depth is not None:
-            # Levels are strict among what waits together; these come after all others.
-            frontier.look_at_levels(frontier.look_due())
-        admitted, waiting, _, state = frontier.retry(again, generation, options=options)
-        if state not in _OPEN:
-            raise _wrong_state(crawl, state)
-        told.retried += admitted
-        told.waiting += waiting
-        if admitted:
-            told.generation = generation
-            for failure, _ in new:
-                told.reasons[failure.reason or ""] = told.reasons.get(failure.reason or "", 0) + 1
+        while new:
+            new = _admit(frontier, options, new, generation, told)
         tell(told.retried)
     if not pages:
         told.trimmed = failures.trimmed(client, crawl, options.seen_buckets)
     return told
+
+
+def _admit(
+    frontier: Frontier,
+    options: CrawlOptions,
+    new: Sequence[tuple[Failure, bytes]],
+    generation: int,
+    told: Retried,
+) -> list[tuple[Failure, bytes]]:
+    """Admit one slice; return what of it has to be tried once more."""
+    again = _again(frontier.client, frontier.crawl, new, generation)
+    admitted, waiting, changed, state = frontier.retry(again, generation, options=options)
+    if state not in _OPEN:
+        raise _wrong_state(frontier.crawl, state)
+    moved = _moved(frontier, new) if changed else []
+    told.retried += admitted
+    told.waiting += waiting
+    if admitted:
+        told.generation = generation
+        tried = Counter(failure.reason or "" for failure, _ in new)
+        tried.subtract(failure.reason or "" for failure, _ in moved)
+        told.reasons = dict(Counter(told.reasons) + tried)
+    return moved
+
+
+def _moved(frontier: Frontier, tried: Sequence[tuple[Failure, bytes]]) -> list[tuple[Failure, bytes]]:
+    """Return what failed as before and has got another depth since it was read: a look has found a shorter way."""
+    stored = frontier.stored([failure.url for failure, _ in tried])
+    moved = []
+    for (failure, line), now in zip(tried, stored, strict=True):
+        if now is not None and now != line:
+            again = failures.of_record(now)
+            if msgspec.structs.replace(again, depth=failure.depth) == failure:
+                moved.append((again, now))
+    return moved
 
 
 def _wrong_state(crawl: str, state: str) -> UsageError:

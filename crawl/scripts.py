@@ -18,7 +18,8 @@ _SHARED = {
     "renew": (),
     "add": ("_frame", "_admit"),
     "complete": ("_frame", "_admit"),
-    "release": ("_frame", "_admit"),
+    "release": ("_frame", "_admit", "_late"),
+    "retry": ("_frame", "_late"),
 }
 
 

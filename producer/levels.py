@@ -136,8 +136,11 @@ def look(past: Past) -> Iterator[None]:
     # What was found by way of another goes first: should this end before its time, the other one leads to it again.
     found = ways.found[::-1]
     for first in range(0, len(found), SLICE):
-        frontier.levelled(found[first : first + SLICE])
+        if not frontier.levelled(past.look, found[first : first + SLICE]):
+            # A retry came in between: its pages, and what they lead to, may be among those that were looked at.
+            return
         yield
     for first in range(0, len(marks), SLICE):
-        frontier.levelled((), marks=marks[first : first + SLICE])
-    frontier.levelled((), after=past.look.last if admitted else None, end=True)
+        if not frontier.levelled(past.look, (), marks=marks[first : first + SLICE]):
+            return
+    frontier.levelled(past.look, (), after=past.look.last if admitted else None, end=True)

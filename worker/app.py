@@ -60,6 +60,8 @@ def _ready(sender: Any = None, **_: Any) -> None:
     text = f"worker {sender.hostname} ready: pool {own.pool}, {slots} slots, queues {', '.join(own.queues)}"
     sys.stderr.write(f"{text}\n")
     heartbeat.announce(sender.hostname)
+    # Celery asks its pool right after this signal.
+    deaths.forgive_early(sender.pool)
 
 
 def _child_begins(**_: Any) -> None:

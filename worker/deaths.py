@@ -11,7 +11,7 @@ import os
 import socket
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import redis
@@ -112,6 +112,17 @@ def bury(client: redis.Redis, *, everything: bool = False) -> int:
     if buried:
         log.warning("%d batches of ended processes are taken back", buried)
     return buried
+
+
+def forgive_early(pool: Any) -> None:
+    """Have a prefork pool go on whose child was killed before the worker was ready: it is replaced like any later one.
+
+    Celery ends a worker then, because a child that cannot start never will. One that ended by itself still counts so.
+    """
+    children = getattr(pool, "_pool", None)
+    if children is not None and hasattr(children, "did_start_ok"):
+        # A signal's number is negative.
+        pool.did_start_ok = lambda: all((child.exitcode or 0) <= 0 for child in children._pool)
 
 
 def _alive(client: redis.Redis) -> set[str]:

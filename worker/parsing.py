@@ -121,7 +121,7 @@ class _Parsing:
         scope = terms.scope_of(frontier, loaded.scope_count)
         self.sites: list[str] = []
         self.admission = Admission(
-            options, scope, frontier.listed_sitemaps, now_ms=loaded.now_ms, known=terms.known
+            options, scope, self._listed_sitemaps, now_ms=loaded.now_ms, known=terms.known
         )
         self.robots: RobotsAnswer | None = None
         self._process = process
@@ -133,6 +133,8 @@ class _Parsing:
         self._bodies = bodies
         self._worker, self._slot = place
         self._began = time.monotonic()
+        #: The page under way, as the watchdog knows it.
+        self._page = ""
 
     def _now_ms(self) -> int:
         return self._loaded.now_ms + int((time.monotonic() - self._began) * 1000)
@@ -142,7 +144,8 @@ class _Parsing:
         older = self._older_records()
         for ref in self._loaded.fetched.refs:
             request = self._loaded.requests[ref.index]
-            with self._process.watchdog.watching(request.url):
+            self._page = request.url
+            with self._process.watchdog.watching(self._page):
                 self._take(request, ref, older)
 
     def _take(self, request: FetchRequest, ref: PageRef, older: Mapping[str, bytes | None]) -> None:
@@ -155,6 +158,10 @@ class _Parsing:
             self.retries.append(self._retry(request, ref))
         else:
             self._record(request, ref)
+
+    def _listed_sitemaps(self, count: int) -> int:
+        with self._process.watchdog.aside(self._page):
+            return self._process.frontier(self._crawl).listed_sitemaps(count)
 
     def _older_records(self) -> dict[str, bytes | None]:
         """Return what the older crawl has stored of the pages that have not changed since, by URL."""
@@ -197,7 +204,8 @@ class _Parsing:
         origin = self._loaded.origin
         retry_ms = None
         if ref.transient:
-            tried = self._process.frontier(self._crawl).robots_attempts(origin)
+            with self._process.watchdog.aside(self._page):
+                tried = self._process.frontier(self._crawl).robots_attempts(origin)
             if tried + 1 < self._options.max_attempts:
                 retry_ms = self._pause_ms(tried, ref.retry_after_s)
         return answer_of(origin, request, ref, self._bodies.get(ref.index), self._options, retry_ms)
@@ -229,7 +237,8 @@ class _Parsing:
         origin = urls.origin_of(request.url)
         if origin in self._sites or origin in self.sites:
             return
-        declared = self._process.frontier(self._crawl).site(self._options, origin)
+        with self._process.watchdog.aside(self._page):
+            declared = self._process.frontier(self._crawl).site(self._options, origin)
         if declared is None:
             # Its robots.txt could not be had; after a retry it may be.
             return

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from crawl import keys, records, urls
-from crawl.frontier.verbs import Verbs
+from crawl.frontier.verbs import NEARER_KEPT, Verbs
 from crawl.links import level_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Admission(Verbs):
             arguments["channel"] = keys.states()
             if options.max_pages is not None:
                 arguments["max_pages"] = options.max_pages
+            if options.depth is not None:
+                arguments["nearer"] = (keys.nearer(self.crawl), NEARER_KEPT, True)
             new, more, found = self._run("release", **arguments)
             admitted, capped, state = admitted + new, capped + more, state or found.decode()
         return admitted, capped, state
@@ -109,6 +111,7 @@ class Admission(Verbs):
             retried=keys.retried(self.crawl),
             generation=generation,
             channel=keys.states(),
+            finite=options.depth is not None,
             groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
         )
         return admitted, waiting, changed, state.decode()

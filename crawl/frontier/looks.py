@@ -21,12 +21,11 @@ class Looks(Verbs):
     def look_due(self) -> Look:
         """Return what of the crawl is to be looked at again before it may end."""
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.hmget(
-                keys.crawl(self.crawl), "look_from", "look_to", "look_heirs", "look_levels", "look_after"
-            )
+            about = ("look_from", "look_to", "look_heirs", "look_levels", "look_after", "came_late")
+            pipe.hmget(keys.crawl(self.crawl), about)
             pipe.zcard(keys.scope_seeds(self.crawl))
             pipe.xrevrange(keys.results(self.crawl), count=1)
-            (first, until, heirs, levels, after), count, rows = pipe.execute()
+            (first, until, heirs, levels, after, came_late), count, rows = pipe.execute()
         return Look(
             count=count,
             known=int(first or 0),
@@ -35,6 +34,7 @@ class Looks(Verbs):
             levels=levels is not None,
             after=after.decode() if after else None,
             last=rows[0][0].decode() if rows else "0-0",
+            came_late=int(came_late or 0),
         )
 
     def look_at_levels(self, look: Look) -> None:
@@ -50,6 +50,8 @@ class Looks(Verbs):
         """
         admitted = kept_out = 0
         limits = self._limits(options)
+        if limits and options.depth is not None:
+            limits["late"] = True
         entries = list(scope_seeds)
         for groups in links.slices() if len(links) or entries else ():
             arguments: dict[str, Any] = {"groups": groups}
@@ -93,22 +95,26 @@ class Looks(Verbs):
 
     def levelled(
         self,
+        look: Look,
         found: Sequence[tuple[str, int, Mapping[str, int]]],
         *,
         marks: Sequence[tuple[str, int]] = (),
         after: str | None = None,
         end: bool = False,
-    ) -> None:
+    ) -> bool:
         """Give records their true depth and correct the counts of refused links by so many, each once.
 
         With `marks` those are taken away; at the `end` the look is over, unless others have come, or is to go on with
-        the records `after` a stream entry.
+        the records `after` a stream entry. Returns False, and changes nothing, when URLs came late since it began: it
+        has to be taken anew.
         """
-        self._run(
+        _, goes_on = self._run(
             "levelled",
+            came_late=look.came_late,
             found=list(found),
             marks=list(marks),
             key=keys.nearer(self.crawl),
             after=after,
             end=end,
         )
+        return bool(goes_on)

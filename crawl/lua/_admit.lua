@@ -56,7 +56,8 @@ end
 -- limits: nil, or {parked (key), most_parked,
 --   host_pages (key) and per_host: URLs of one host, or nil,
 --   patterns (key), most_patterns, budget, dates, trap: URLs of one pattern, of one with a date, of a trap, or nil,
---   free: count, but keep nothing out (seeds); release: of what the cap keeps out, count nothing}
+--   free: count, but keep nothing out (seeds); release: of what the cap keeps out, count nothing;
+--   late: levels may have been served, so that links as well may lead to what is parked by a shorter way}
 -- nearer: nil, or with a finite depth {key, most, links too}: marks what was seen before and is maybe nearer than that
 -- Returns how many were new and how many were kept out; those stay unseen. What a budget keeps out is parked.
 local function admit(groups, max_pages, limits, nearer)
@@ -88,17 +89,25 @@ local function admit(groups, max_pages, limits, nearer)
     number_of_patterns = number_of_patterns + 1
   end
 
+  -- With a finite depth, what is parked waits at the depth of the shortest way that leads there; as in `mark`.
+  local function shorten(link)
+    local depth, via = string.match(link[3], '^%d+ %d+ %d (%d+) %d+ (%a)')
+    if not limits.late and (via == 'l' or not nearer) then return end
+    local name, older = string.match(call('HGET', limits.parked, link[2]), '^(%S+) %d+ %d+ %d (%d+) ')
+    if tonumber(depth) < tonumber(older) then call('HSET', limits.parked, link[2], name .. ' ' .. link[3]) end
+  end
+
   local number_of_parked = nil
   local function park(link, name)
     number_of_parked = number_of_parked or call('HLEN', limits.parked)
     local word = word_of(name)
     if number_of_parked >= limits.most_parked then
-      if call('HEXISTS', limits.parked, link[2]) == 1 then return end
+      if call('HEXISTS', limits.parked, link[2]) == 1 then return shorten(link) end
       unkept = unkept + 1
     elseif call('HSETNX', limits.parked, link[2], name .. ' ' .. link[3]) == 1 then
       number_of_parked = number_of_parked + 1
     else
-      return
+      return shorten(link)
     end
     parked[word] = (parked[word] or 0) + 1
   end

@@ -1,6 +1,6 @@
 -- Admit URLs again that have a record, in a new generation, and let a finished crawl go on. At most 500 URLs per call.
--- A: retried (key), generation, channel (of states), groups: list of {level, origin, {{fingerprint, entry, outcome, reason, SHA-1 of its record},
---    ...}}; the entries name the generation
+-- A: retried (key), generation, channel (of states), finite (the depth is), groups: list of {level, origin, {{fingerprint,
+--    entry, outcome, reason, SHA-1 of its record}, ...}}; the entries name the generation
 -- Returns {admitted, waiting (marked by an earlier call), changed (another record than the caller has read), state before}.
 -- A crawl that is not running, finished or paused is left alone. A repeated call admits nothing twice: what it finds is
 -- waiting, or has changed.
@@ -48,6 +48,7 @@ if admitted > 0 then
   if tonumber(call('HGET', CRAWL, 'generation') or '0') < A.generation then
     call('HSET', CRAWL, 'generation', string.format('%d', A.generation))
   end
+  if A.finite then came_late() end
   if state == 'finished' then
     call('HSET', CRAWL, 'state', 'running')
     call('HDEL', CRAWL, 'ended_at')

@@ -92,7 +92,7 @@ def parent_of_pool(scene: Scene) -> None:
 
 def pool_child(scene: Scene) -> None:
     """SIGKILL of one process of a pool; its parent goes on."""
-    # Celery ends a worker whose child dies before it has begun, so one that was killed a moment ago is waited for.
+    # A worker that was started a moment ago has nothing in hand; losing a child then would try nothing.
     child = wait_for(lambda: scene.settled(scene.workers[0]), "a pool has children", 90)[-1]
     with scene.disturbance():
         child.kill()
