@@ -14,6 +14,9 @@ _TESTS = Path(__file__).parent
 #: Test modules that start whole stacks or measure; `features` does by its conftest.
 _STARTS = re.compile(r"^(from|import) (stack|equal|lab|embedded|chaos)\b", re.MULTILINE)
 
+#: Containers in one pool (`tests/compose`): whichever process is free takes the next pool to its stack.
+_OF_POOL = re.compile(r"^TestEveryPool::.*(\[\w+\])$")
+
 # No deadline per example: two cores are shared with real worker processes, so a slow example proves nothing.
 hypothesis.settings.register_profile("poolcrawl", deadline=None)
 hypothesis.settings.load_profile("poolcrawl")
@@ -47,6 +50,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     class Lanes(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _lane(nodeid.partition("::")[0])
+            path, _, name = nodeid.partition("::")
+            of_pool = _OF_POOL.search(name)
+            return path + of_pool[1] if of_pool else _lane(path)
 
     return Lanes(config, log)

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from compose.browser import chromium
+from compose.crawls import Digests
 from compose.stack import Stack, free_port
 
 #: Set by .ci/run: a missing engine or browser then fails instead of skipping.
@@ -42,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack():
-    """One project for all tests: its images are built once, its volumes live through the pools."""
+    """One project for all tests of a process: its images are built once, its volumes live through the pools."""
     stack = Stack(project=f"pctest-{uuid.uuid4().hex[:8]}", flower_port=free_port())
     stack.settings["POOLCRAWL_IMAGE"] = f"poolcrawl:{stack.project}"
     stack.settings["POOLCRAWL_LAB_IMAGE"] = f"poolcrawl-lab:{stack.project}"
@@ -54,3 +55,11 @@ def stack():
         stack.down()
         images = [stack.settings["POOLCRAWL_LAB_IMAGE"], stack.settings["POOLCRAWL_IMAGE"]]
         subprocess.run(["docker", "image", "rm", *images], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def digests(tmp_path_factory):
+    """What the demo crawls of all test processes came to; all must be one."""
+    base = tmp_path_factory.getbasetemp()
+    # Of pytest-xdist each process has a folder of its own in the folder of the run.
+    return Digests((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "digests")

@@ -1,103 +1,17 @@
-"""The crawl in containers: every pool, Flower in a browser, killed workers, several workers, split workers."""
+"""The crawl in containers: Flower's login, killed workers and servers, several workers, split workers, the lab."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 import urllib.error
 import urllib.request
 
 import pytest
-from compose import browser
-from compose.stack import Stack, wait_for
-
-from crawl.names import FETCH_TASK, PARSE_TASK
-from demo.expected import expected_records
+from compose.crawls import LONG_RUNNING, finishes, healthy, progress, records_of, up_in_small_steps
+from compose.stack import wait_for
 
 pytestmark = pytest.mark.timeout(480)
-
-#: Pool -> longest demo crawl, in seconds: solo fetches one page at a time, some of which take seconds on purpose.
-POOLS = {"threads": 120, "prefork": 120, "gevent": 120, "asyncio": 120, "solo": 300}
-LONG_RUNNING = ("redis", "site", "worker", "pump", "flower")
-
-
-@pytest.fixture(scope="session")
-def digests():
-    """Digest of every finished demo crawl, by what was special about it; all must be one."""
-    return {}
-
-
-@pytest.fixture(scope="session", params=POOLS)
-def pool(request, stack):
-    """The stack's workers on one pool; session scope, so that pytest runs all tests of a pool together."""
-    stack.settings["CRAWL_POOL"] = request.param
-    return request.param
-
-
-def finishes(stack: Stack, digests: dict[str, str], label: str, within_s: float) -> str:
-    """Assert that the producer exits 0 with a complete crawl whose digest is that of all others; return its log."""
-    code, log = stack.producer_ends(within_s)
-    assert code == 0, log
-    audit = stack.audit()
-    digests[label] = audit["digest"]
-
-    assert (len(expected_records()), 0, 0) == (audit["records"], audit["missing"], audit["duplicate"]), log
-    assert len(set(digests.values())) == 1, digests
-    return log
-
-
-def healthy(stack: Stack, *services: str) -> bool:
-    states = [each["State"] for service in services for each in stack.containers(service)]
-    return bool(states) and all(state.get("Health", {}).get("Status") == "healthy" for state in states)
-
-
-class TestEveryPool:
-    def test_the_demo_crawl_ends_well_and_everything_else_stays_up(self, stack, digests, pool):
-        """`docker compose up`: the producer exits 0 with the one digest; the services stay, all healthy."""
-        stack.up()
-        log = finishes(stack, digests, pool, POOLS[pool])
-
-        address = f"http://127.0.0.1:{stack.flower_port}"
-        lines = [line for line in log.splitlines() if line.strip()]
-        for line in (lines[0], lines[-1]):
-            assert address in line, log
-            assert "make flower-password" in line, log
-        wait_for(lambda: healthy(stack, *LONG_RUNNING), "all services healthy", 30)
-
-    def test_flower_shows_the_workers_and_every_task_in_a_browser(self, stack, pool):
-        """Worker names say the pool; each fetch has one parse of its own, all succeeded, with readable arguments."""
-        address = f"http://127.0.0.1:{stack.flower_port}"
-        with browser.opened(address, "poolcrawl", stack.flower_password()) as page:
-            workers = browser.worker_names(page)
-            rows = [row for row in browser.tasks(page) if any(w in row["worker"] for w in workers)]
-            known = browser.api_tasks(page)
-
-        assert workers
-        assert all(pool in name for name in workers), workers
-        assert {FETCH_TASK, PARSE_TASK} == {row["name"] for row in rows}
-        assert {"SUCCESS"} == {row["state"] for row in rows}
-        assert all("http" in row["args"] or re.search(r"\d", row["args"]) for row in rows), rows[:3]
-        assert not any("<html" in row["args"] + row["result"] for row in rows)
-
-        shown = {row["uuid"]: row for row in rows}
-        fetches = [uuid for uuid, row in shown.items() if row["name"] == FETCH_TASK]
-        parents = [_parent(known[uuid]) for uuid, row in shown.items() if row["name"] == PARSE_TASK]
-        assert sorted(fetches) == sorted(parents)
-
-    def test_a_crawl_survives_the_death_of_every_worker(self, stack, digests, pool):
-        """SIGKILL in the middle; restarted by the engine, the crawl ends as if nothing had happened."""
-        _up_in_small_steps(stack)
-        done = wait_for(lambda: _progress(stack), "20 % of the crawl is done", POOLS[pool], every_s=0.2)
-        before = stack.containers("worker")[0]
-        # Every process of the container but its init, which ends with them: what the kernel does when memory is out.
-        stack.compose("exec", "-T", "worker", "sh", "-c", "kill -9 -1", check=False)
-
-        assert 20 <= done <= 80
-        wait_for(
-            lambda: stack.containers("worker")[0]["RestartCount"] > before["RestartCount"], "a restart", 30
-        )
-        finishes(stack, digests, f"{pool}, killed at {done:.0f} %", POOLS[pool] + 120)
 
 
 def test_flower_refuses_whoever_has_no_login(stack):
@@ -114,8 +28,8 @@ def test_flower_refuses_whoever_has_no_login(stack):
 
 def test_the_next_up_continues_an_unfinished_demo_crawl(stack, digests):
     """A producer that was killed leaves a crawl; the next one finishes that crawl and starts no other."""
-    _up_in_small_steps(stack)
-    wait_for(lambda: _progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
+    up_in_small_steps(stack)
+    wait_for(lambda: progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
     stack.compose("kill", "producer")
     unfinished = json.loads(stack.poolcrawl("status", "--json").splitlines()[-1])
     stack.up()
@@ -128,8 +42,8 @@ def test_the_next_up_continues_an_unfinished_demo_crawl(stack, digests):
 def test_a_crawl_survives_a_killed_redis_and_a_frozen_worker(stack, digests):
     """SIGKILL of Redis, which starts again on its append-only file, and a worker paused for longer than its leases."""
     stack.settings["CRAWL_POOL"] = "threads"
-    _up_in_small_steps(stack)
-    wait_for(lambda: _progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
+    up_in_small_steps(stack)
+    wait_for(lambda: progress(stack), "20 % of the crawl is done", 60, every_s=0.2)
     before = stack.containers("redis")[0]
     stack.compose("exec", "-T", "redis", "sh", "-c", "kill -9 -1", check=False)
     wait_for(lambda: stack.containers("redis")[0]["RestartCount"] > before["RestartCount"], "a restart", 30)
@@ -149,7 +63,7 @@ def test_three_workers_share_one_crawl(stack, digests):
     try:
         stack.up("--scale", "worker=3", "--force-recreate")
         finishes(stack, digests, "three workers", 180)
-        records = _records(stack)
+        records = records_of(stack)
     finally:
         del stack.settings["CRAWL_CONCURRENCY"]
 
@@ -164,7 +78,7 @@ def test_split_workers_keep_to_their_own_stage(stack, digests):
     try:
         stack.up("--force-recreate")
         finishes(stack, digests, "split", 180)
-        records = _records(stack)
+        records = records_of(stack)
     finally:
         stack.files = ("docker-compose.yml",)
         del stack.settings["CRAWL_FETCH_POOL"], stack.settings["CRAWL_PARSE_POOL"]
@@ -229,38 +143,6 @@ def test_stopping_ends_every_service_by_itself(stack):
 
     ends = {each["Name"]: each["State"]["ExitCode"] for each in stack.containers()}
     assert {0} == set(ends.values()), ends
-
-
-def _parent(task: dict[str, object]) -> object:
-    return task.get("parent_id") or task.get("parent")
-
-
-def _up_in_small_steps(stack: Stack) -> None:
-    """Start a crawl whose middle lasts long enough to be met in the fast pools too.
-
-    Leases are short, since what a dead worker held comes back when they end.
-    """
-    given = dict(stack.settings)
-    stack.settings |= {"CRAWL_WINDOW": "4", "CRAWL_BATCH": "2", "CRAWL_LEASE_S": "10"}
-    try:
-        stack.up()
-    finally:
-        stack.settings = given
-
-
-def _progress(stack: Stack) -> float | None:
-    """Return the percentage of the running crawl's pages that have records, once that is at least 20."""
-    shown = stack.compose("exec", "-T", "producer", "poolcrawl", "status", "--json", check=False).stdout
-    if not shown.strip():
-        return None
-    status = json.loads(shown.splitlines()[-1])
-    done = 100 * status["pages"] / len(expected_records())
-    # Before the producer has made its crawl, the newest one is the finished one before it.
-    return done if status["state"] == "running" and done >= 20 else None
-
-
-def _records(stack: Stack) -> list[dict[str, object]]:
-    return [json.loads(line) for line in stack.poolcrawl("export").splitlines()]
 
 
 def test_the_lab_runs_in_a_container_of_its_own(stack):
