@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from compose import browser
@@ -10,6 +12,9 @@ from compose.crawls import LONG_RUNNING, finishes, healthy, progress, up_in_smal
 from compose.stack import wait_for
 
 from crawl.names import FETCH_TASK, PARSE_TASK
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.timeout(480)
 
@@ -42,8 +47,9 @@ class TestEveryPool:
         address = f"http://127.0.0.1:{stack.flower_port}"
         with browser.opened(address, "poolcrawl", stack.flower_password()) as page:
             workers = browser.worker_names(page)
-            rows = [row for row in browser.tasks(page) if any(w in row["worker"] for w in workers)]
-            known = browser.api_tasks(page)
+            rows, known = wait_for(
+                lambda: _told(page, workers), "Flower shows as many parses as fetches, all ended", 30
+            )
 
         assert workers
         assert all(pool in name for name in workers), workers
@@ -70,6 +76,14 @@ class TestEveryPool:
             lambda: stack.containers("worker")[0]["RestartCount"] > before["RestartCount"], "a restart", 30
         )
         finishes(stack, digests, f"{pool}, killed at {done:.0f} %", POOLS[pool] + 120)
+
+
+def _told(page: Page, workers: list[str]) -> tuple[list[dict[str, str]], dict[str, dict[str, Any]]] | None:
+    """Return the tasks as Flower shows and as it tells them; None while it has not heard of all: events come late."""
+    rows = [row for row in browser.tasks(page) if any(w in row["worker"] for w in workers)]
+    ended = Counter(row["name"] for row in rows if row["state"] == "SUCCESS")
+    complete = ended.total() == len(rows) and ended[FETCH_TASK] == ended[PARSE_TASK]
+    return (rows, browser.api_tasks(page)) if complete else None
 
 
 def _parent(task: dict[str, object]) -> object:
