@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu import Exchange, Queue
-from kombu.exceptions import OperationalError
 
 from crawl import keys, names
 from crawl.errors import UnavailableError
@@ -104,15 +103,19 @@ class Sender:
     def _send(self, task: str, **options: Any) -> None:
         """Send one message; after a failure the next one gets a publisher of its own."""
         try:
+            self._publish(task, **options)
+        except AttributeError:
+            # A closed channel, to kombu, which it may be left with where Redis refused for want of memory. Nothing
+            # was sent. Whatever else is meant by it fails again with a new publisher.
+            self._publish(task, **options)
+
+    def _publish(self, task: str, **options: Any) -> None:
+        try:
             self._app.send_task(task, producer=self._producer, ignore_result=True, **options)
-        except Exception as error:
+        except Exception:
             with contextlib.suppress(Exception):
                 self._connection.close()
             self._open()
-            if isinstance(error, AttributeError):
-                # kombu's word for a closed channel, which it may be left with where Redis refused for want of memory.
-                message = f"the publisher's channel was closed: {error}"
-                raise OperationalError(message) from error
             raise
 
     def fetch(self, batches: Iterable[Batch]) -> None:

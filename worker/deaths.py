@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from crawl import connection, keys, names
 from crawl.frontier import Frontier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -117,12 +118,18 @@ def bury(client: redis.Redis, *, everything: bool = False) -> int:
 def forgive_early(pool: Any) -> None:
     """Have a prefork pool go on whose child was killed before the worker was ready: it is replaced like any later one.
 
-    Celery ends a worker then, because a child that cannot start never will. One that ended by itself still counts so.
+    Celery ends a worker then, because a child that cannot start never will. That is still so where a child ended by
+    itself or crashed, and where none is alive: what kills one child and all of them is no accident.
     """
     children = getattr(pool, "_pool", None)
     if children is not None and hasattr(children, "did_start_ok"):
-        # A signal's number is negative.
-        pool.did_start_ok = lambda: all((child.exitcode or 0) <= 0 for child in children._pool)
+        pool.did_start_ok = lambda: _started([child.exitcode for child in children._pool])
+
+
+def _started(codes: Sequence[int | None]) -> bool:
+    """Whether children with these exit codes (None: alive) are a pool that goes on; a signal's number is negative."""
+    ended = {code for code in codes if code is not None}
+    return not ended or (None in codes and ended <= {-signal.SIGKILL, -signal.SIGTERM})
 
 
 def _alive(client: redis.Redis) -> set[str]:

@@ -251,17 +251,22 @@ def memory_full(scene: Scene) -> str:
     with scene.disturbance():
         scene.server.limit_memory(scene.server.used_memory() + 16 * 1024)
         time.sleep(4)
+        refused = scene.server.refused("OOM")
         scene.server.limit_memory(0)
     said = "paused: memory" in scene.logs()
-    return "the producer said that it paused" if said else "no pause was needed"
+    assert said or refused, "Redis never came to its limit"
+    return f"{refused} writes refused{', the producer said that it paused' if said else ''}"
 
 
-def disk_full(scene: Scene) -> None:
+def disk_full(scene: Scene) -> str:
     """Redis cannot write its append-only file for a while."""
     with scene.disturbance():
         scene.server.fill_disk()
         time.sleep(5)
+        refused = scene.server.refused("MISCONF")
         scene.server.fill_disk(False)
+    assert refused, "Redis never met a full disk"
+    return f"{refused} commands refused"
 
 
 def export_full(scene: Scene) -> str:

@@ -65,9 +65,9 @@ def play(fault: Fault, pool: str, *, kept: Path | None = None) -> Row:
                 note = fault.act(scene) or ""
                 done = scene.ended()
                 scene.stop()
+                row = judge(scene, fault.name, done, fault.terms, note)
             except _BROKEN as error:
                 return _broken(fault.name, pool, scene, _why(error), kept)
-            row = judge(scene, fault.name, done, fault.terms, note)
             if not row.good:
                 _keep(scene, row, kept)
             return row

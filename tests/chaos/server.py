@@ -97,6 +97,11 @@ class Server:
         """Return how many bytes it holds."""
         return int(self.client.info("memory")["used_memory"])
 
+    def refused(self, code: str) -> int:
+        """Return how many commands it has answered with this error (INFO, errorstats)."""
+        counted = self.client.info("errorstats").get(f"errorstat_{code}")
+        return int(counted["count"]) if counted else 0
+
     def fill_disk(self, full: bool = True) -> None:
         """Let no file of the server grow any further, or let them grow again.
 

@@ -60,9 +60,18 @@ def test_a_child_that_is_killed_before_its_worker_is_ready_is_replaced(begun):
 
 
 @pytest.mark.parametrize(
-    ("codes", "goes_on"), [([None, None], True), ([None, -9], True), ([0, None], True), ([-9, 3], False)]
+    ("codes", "goes_on"),
+    [
+        ([None, None], True),
+        ([None, -9], True),
+        ([-15, None], True),
+        ([None, 0], False),
+        ([None, 3], False),
+        ([None, -11], False),
+        ([-9, -9], False),
+    ],
 )
-def test_only_a_child_that_cannot_start_still_ends_its_worker(codes, goes_on):
+def test_children_that_cannot_start_still_end_their_worker(codes, goes_on):
     """Replacing such ones for ever would help nobody."""
     children = SimpleNamespace(
         did_start_ok=lambda: False, _pool=[SimpleNamespace(exitcode=code) for code in codes]
