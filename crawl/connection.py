@@ -135,6 +135,12 @@ def dropping_policy(memory: Mapping[str, Any]) -> str | None:
     return None if policy == KEEPING_POLICY or not int(memory.get("maxmemory") or 0) else policy
 
 
+def memory_limit(memory: Mapping[str, Any], given_bytes: int | None) -> int | None:
+    """Return the bytes a server (its INFO memory) may hold: its maxmemory, or what was given if that is less."""
+    limits = (given_bytes, int(memory.get("maxmemory") or 0))
+    return min((limit for limit in limits if limit), default=None)
+
+
 def refuse_eviction(client: redis.Redis, url: str) -> None:
     """Raise UsageError, with the setting to change, when the server would drop work to make room.
 
