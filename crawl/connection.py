@@ -24,7 +24,16 @@ ANSWER_TIMEOUT_S = 15.0
 #: Silent repetitions after a lost connection. Every verb says what a repeated call returns.
 RETRIES = 3
 #: What only a file or a pipe can fail with, never a socket that connects.
-_OF_FILES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EPIPE})
+_OF_FILES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE})
+#: What only a server says that shares its keys with others: our scripts touch keys of several slots.
+_OF_CLUSTERS = (
+    redis.exceptions.AskError,
+    redis.exceptions.ClusterCrossSlotError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+#: How a server says that a user may not do what a script does, without the code NOPERM: Redis 7.0, and Valkey.
+_NOT_IN_SCRIPTS = ("The user executing the script", "ACL failure in script")
 
 
 class DiskFullError(redis.BusyLoadingError):
@@ -126,6 +135,12 @@ def dropping_policy(memory: Mapping[str, Any]) -> str | None:
     return None if policy == KEEPING_POLICY or not int(memory.get("maxmemory") or 0) else policy
 
 
+def memory_limit(memory: Mapping[str, Any], given_bytes: int | None) -> int | None:
+    """Return the bytes a server (its INFO memory) may hold: its maxmemory, or what was given if that is less."""
+    limits = (given_bytes, int(memory.get("maxmemory") or 0))
+    return min((limit for limit in limits if limit), default=None)
+
+
 def refuse_eviction(client: redis.Redis, url: str) -> None:
     """Raise UsageError, with the setting to change, when the server would drop work to make room.
 
@@ -140,12 +155,12 @@ def refuse_eviction(client: redis.Redis, url: str) -> None:
         raise UsageError(message)
 
 
-#: Writes where we write and where Celery does, and changes nothing; a full Redis takes it.
+#: Writes where we write and where Celery does, and changes nothing; a full Redis takes it, a cluster does not.
 _PROBE = "redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('LTRIM', KEYS[2], 0, -1)"
 
 
 def check_writes(client: redis.Redis, url: str) -> None:
-    """Raise UnavailableError, in one sentence with the remedy, for a replica or a user that may not write."""
+    """Raise UnavailableError, in one sentence with the remedy, unless writes are taken: from us, and from Celery."""
     with explained(url):
         client.eval(_PROBE, 2, keys.workers(), f"{keys.BROKER_PREFIX}{names.FETCH_QUEUE}", "")
 
@@ -178,27 +193,46 @@ def explained(url: str) -> AbstractContextManager[None]:
                 "or make this one the primary (REPLICAOF NO ONE)"
             )
             raise UnavailableError(message) from None
-        except redis.exceptions.NoPermissionError as error:
-            message = (
-                f"Redis at {place(url)} refuses what its user may not do ({error}); give it the rights that "
-                "docs/operating.md names (ACL SETUSER), or set CRAWL_REDIS_URL to another user's"
-            )
-            raise UnavailableError(message) from None
         except redis.exceptions.OutOfMemoryError:
             message = f"paused: memory. Redis at {place(url)} is full and takes nothing more; {MEMORY_REMEDY}"
             raise StoppedError(message) from None
         except redis.ResponseError as error:
-            if "WRONGPASS" in str(error) or "NOAUTH" in str(error):
-                message = (
-                    f"{place(url)} refuses the password; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
-                )
-                raise UnavailableError(message) from None
-            raise
+            raise _refused(url, error) from None
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _OF_FILES:
-                # What was read from Redis could not be written to where a person wants it.
+            if isinstance(error, OSError) and (error.errno in _OF_FILES or error.filename is not None):
+                # A file failed, maybe the one a person wants written; a socket has no file's name.
                 raise
             message = f"cannot reach Redis at {place(url)} ({error}); start it, or correct CRAWL_REDIS_URL"
             raise UnavailableError(message) from None
 
     return _block()
+
+
+def _refused(url: str, error: redis.ResponseError) -> UnavailableError:
+    """Return what a server's answer that is no result comes to, in one sentence with the remedy."""
+    told = " ".join(str(error).split())
+    if "WRONGPASS" in told or "NOAUTH" in told:
+        message = f"{place(url)} refuses the password; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+    elif isinstance(error, redis.exceptions.NoPermissionError) or any(
+        words in told for words in _NOT_IN_SCRIPTS
+    ):
+        message = (
+            f"Redis at {place(url)} refuses what its user may not do ({told}); give it the rights that "
+            "docs/operating.md names (ACL SETUSER), or set CRAWL_REDIS_URL to another user's"
+        )
+    elif isinstance(error, redis.exceptions.MasterDownError) or "NOREPLICAS" in told:
+        message = (
+            f"Redis at {place(url)} has lost the servers it is replicated with ({told}); wait until they are back, "
+            "or set CRAWL_REDIS_URL to the primary"
+        )
+    elif isinstance(error, _OF_CLUSTERS):
+        message = (
+            f"Redis at {place(url)} is one of a cluster, which cannot be used ({told}); set CRAWL_REDIS_URL to a "
+            "server with `cluster-enabled no`"
+        )
+    else:
+        message = (
+            f"Redis at {place(url)} refuses what it is asked for ({told}); put that right there, or set "
+            "CRAWL_REDIS_URL to a server as docs/operating.md describes it"
+        )
+    return UnavailableError(message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import redis
 
-from crawl import keys
+from crawl import connection, keys
 from crawl.frontier import Frontier
 
 if TYPE_CHECKING:
@@ -61,13 +61,17 @@ class Share(msgspec.Struct, frozen=True):
     def _per_url(self, admitted: int) -> int | None:
         return round(self.crawl / admitted) if self.crawl is not None and admitted else None
 
+    @property
+    def held(self) -> str:
+        """What Redis holds, and of how much, for people."""
+        return f"{_mb(self.used)}{f' of {_mb(self.limit)}' if self.limit else ', without a limit'}"
+
     def lines(self, admitted: int) -> Iterator[str]:
         """Yield it for people."""
-        limit = f" of {_mb(self.limit)}" if self.limit else ", without a limit"
         per_url = self._per_url(admitted)
         each = "" if per_url is None else f" ({per_url:,} bytes per URL)"
         own = "" if self.crawl is None else f"this crawl takes about {_mb(self.crawl)}{each}; "
-        yield f"  memory: {own}Redis holds {_mb(self.used)}{limit}"
+        yield f"  memory: {own}Redis holds {self.held}"
 
 
 def _mb(size: int) -> str:
@@ -77,8 +81,7 @@ def _mb(size: int) -> str:
 def of_crawl(client: redis.Redis, crawl: str, limit_bytes: int | None = None) -> Share:
     """Return the share of a crawl; `limit_bytes` is what Redis may use, if less than its own maxmemory."""
     info = client.info("memory")
-    limits = [limit for limit in (limit_bytes, int(info.get("maxmemory") or 0)) if limit]
-    used, limit = int(info["used_memory"]), min(limits, default=None)
+    used, limit = int(info["used_memory"]), connection.memory_limit(info, limit_bytes)
     try:
         return Share(_estimate(client, crawl), used, limit)
     except redis.exceptions.ResponseError:

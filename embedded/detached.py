@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
+import redis
 
 from crawl import settings
 from crawl.errors import PoolcrawlError, UnavailableError, UsageError
@@ -56,11 +57,14 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def left_up(state: State) -> Run | None:
-    """Return the record of a stack that was left up here and answers."""
+    """Return the record of a stack that was left up here and answers, which it does not while it loads its data."""
     run = state.read_run()
     if run is None or run.purpose != DETACHED or run.redis_url is None or not run.parent.alive():
         return None
-    return run if answers(run.redis_url) else None
+    try:
+        return run if answers(run.redis_url) else None
+    except redis.BusyLoadingError:
+        return None
 
 
 def start(state: State, wanted: Wanted, variables: Mapping[str, str]) -> Run:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crawl import connection
+from crawl import connection, share
 from crawl.errors import PoolcrawlError
 from embedded import detached, server
 from embedded.state import State
 from producer import fleet
+from producer.pressure import PAUSE
 from worker import pools
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ def run(own: Settings) -> list[Check]:
     try:
         connection.check(client, address)
         with connection.explained(address):
-            found = [*_redis(client, address), _writes(client, address), _workers(client), _services(client)]
+            found = [
+                *_redis(client, address, own),
+                _writes(client, address),
+                _workers(client),
+                _services(client),
+            ]
     except PoolcrawlError as error:
         return [*checks, Check("redis", False, str(error), "see above")]
     return [*checks, *found]
@@ -105,7 +111,7 @@ def _state_dir(own: Settings) -> Check:
     return Check("state directory", ok, str(path), "make it writable, or set CRAWL_STATE_DIR")
 
 
-def _redis(client: redis.Redis, address: str) -> list[Check]:
+def _redis(client: redis.Redis, address: str, own: Settings) -> list[Check]:
     memory = client.info("memory")
     kept = client.info("persistence")
     policy = str(memory.get("maxmemory_policy"))
@@ -113,6 +119,7 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
         Check(
             "redis", True, f"{connection.place(address)}, version {client.info('server')['redis_version']}"
         ),
+        _memory(memory, own),
         Check(
             "redis eviction",
             policy == connection.KEEPING_POLICY,
@@ -126,6 +133,21 @@ def _redis(client: redis.Redis, address: str) -> list[Check]:
             "set appendonly yes; without it a killed Redis loses the crawl",
         ),
     ]
+
+
+def _memory(memory: dict[str, Any], own: Settings) -> Check:
+    """Return how full it is (its INFO memory); a crawl leases nothing more from a share on."""
+    held = share.Share(
+        None, int(memory.get("used_memory") or 0), connection.memory_limit(memory, own.max_redis_bytes)
+    )
+    full = 0.0 if held.limit is None else held.used / held.limit
+    found = held.held if held.limit is None else f"{held.held}, {int(100 * full)} %"
+    return Check(
+        "redis memory",
+        full < PAUSE,
+        found if full < PAUSE else f"{found}; crawls pause from {100 * PAUSE:.0f} % on",
+        connection.MEMORY_REMEDY,
+    )
 
 
 def _writes(client: redis.Redis, address: str) -> Check:
@@ -166,5 +188,9 @@ def _left_up(own: Settings) -> list[Check]:
     run = detached.left_up(State(own.state_dir))
     if run is None or run.redis_url is None:
         return []
-    with connection.explained(run.redis_url):
-        return [_services(connection.connect(run.redis_url))]
+    try:
+        with connection.explained(run.redis_url):
+            return [_services(connection.connect(run.redis_url))]
+    except PoolcrawlError as error:
+        # It may end at any moment, and its server first.
+        return [Check("redis", False, str(error), "see above")]

@@ -106,8 +106,12 @@ def main() -> NoReturn:
         _discard_stdout()
         raise SystemExit(0) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _discard_stdout()
+            _fail(f"cannot write any more: {error.strerror}; make room, or send the output elsewhere", 2)
+        if error.filename is None:
             raise
-        _discard_stdout()
-        _fail(f"cannot write any more: {error.strerror}; make room, or send the output elsewhere", 2)
+        _fail(
+            f"cannot use {os.fsdecode(error.filename)}: {error.strerror}; see that it is there, and yours", 2
+        )
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from crawl import connection, settings
 from crawl.errors import UsageError
+from crawl.heartbeat import HeartbeatFile
 from crawl.scope import compile_patterns
 from demo import SEED_URL
 from export import files
@@ -322,6 +323,7 @@ def worker() -> None:
             "CRAWL_REDIS_URL is not set; a worker needs a Redis (`poolcrawl crawl` starts its own workers)"
         )
         raise UsageError(message)
+    HeartbeatFile(own.heartbeat_file).check()
     client = connection.connect(address)
     connection.check_for_work(client, address)
     worker_command.become(own)

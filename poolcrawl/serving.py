@@ -9,6 +9,7 @@ import click
 
 from crawl import connection, settings
 from crawl.errors import UsageError
+from crawl.heartbeat import HeartbeatFile
 from poolcrawl.entry import INTERRUPTED
 from poolcrawl.saying import say
 from producer.service import Service
@@ -28,17 +29,19 @@ def pump() -> int:
     if address is None:
         message = "CRAWL_REDIS_URL is not set; a pump service needs a Redis (`poolcrawl crawl` pumps its own)"
         raise UsageError(message)
+    file = HeartbeatFile(own.heartbeat_file, say)
+    file.check()
     client = connection.connect(address)
     connection.check_for_work(client, address)
-    return serve(own, address)
+    return serve(own, address, file)
 
 
-def serve(own: Settings, address: str) -> int:
-    """Run one service in this process until a signal ends it; return the exit code."""
+def serve(own: Settings, address: str, file: HeartbeatFile) -> int:
+    """Run one service in this process, with this sign of life, until a signal ends it; return the exit code."""
     service = Service(
         address,
         say=say,
-        watch=lambda: own.heartbeat_file.touch() if own.heartbeat_file is not None else None,
+        watch=file.touch,
         memory_limit_bytes=own.max_redis_bytes,
         bodies_bytes=own.max_bodies_bytes,
     )

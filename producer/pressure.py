@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from crawl import keys
-from crawl.connection import MEMORY_REMEDY
+from crawl.connection import MEMORY_REMEDY, memory_limit
 from crawl.errors import StoppedError
 from crawl.frontier import FIRST_EXTRA_BYTES
 
@@ -116,8 +116,7 @@ class Pressure:
         self._measured_at = time.monotonic()
         info = self._client.info("memory")
         self._used = int(info["used_memory"])
-        limits = (self._given_limit or 0, int(info.get("maxmemory") or 0))
-        self._limit = min((limit for limit in limits if limit), default=0)
+        self._limit = memory_limit(info, self._given_limit) or 0
         body, extra = self._client.hmget(keys.crawl(self._crawl), "page_bytes", "page_extra")
         self._page_bytes = int(body or 0) + int(extra or FIRST_EXTRA_BYTES)
 

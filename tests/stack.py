@@ -210,8 +210,9 @@ class Directory:
 class PrivateServer:
     """A Redis or Valkey of one test, on a free port, with a password. Use as a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *options: str) -> None:
         self.path = path
+        self._options = options
         self.port = free_port()
         self.password = secrets.token_urlsafe(12)
         self._process: subprocess.Popen[bytes] | None = None
@@ -230,7 +231,7 @@ class PrivateServer:
         """Start, and wait until it answers."""
         self.path.mkdir(parents=True, exist_ok=True)
         arguments = ("--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", self.password)
-        arguments += ("--dir", str(self.path), "--save", "", "--loglevel", "warning")
+        arguments += ("--dir", str(self.path), "--save", "", "--loglevel", "warning", *self._options)
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         with (self.path / "server.log").open("wb") as log:
             self._process = subprocess.Popen([binary(), *arguments], env=environment, stdout=log, stderr=log)

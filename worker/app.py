@@ -16,6 +16,7 @@ from celery import signals
 from crawl import settings
 from crawl.broker import make_app
 from crawl.errors import PoolcrawlError, UnavailableError
+from crawl.heartbeat import HeartbeatFile
 from worker import deaths, drain, heartbeat, pools, tasks
 
 
@@ -34,7 +35,7 @@ def _make() -> Any:
 
 
 def _check(sender: Any = None, **_: Any) -> None:
-    """Refuse to run as another pool than the settings say, or as a gevent that is not patched; else prepare."""
+    """Refuse to run as another pool than the settings say, as an unpatched gevent, or without signs of life."""
     own = settings.load()
     pool = pools.TABLE[own.pool]
     running = sender.pool_cls.__module__
@@ -48,6 +49,11 @@ def _check(sender: Any = None, **_: Any) -> None:
             fault = pools.TABLE[actual].fault() or fault
     else:
         fault = pool.fault()
+    if not fault:
+        try:
+            HeartbeatFile(own.heartbeat_file).check()
+        except PoolcrawlError as error:
+            fault = str(error)
     if fault:
         sys.stderr.write(f"poolcrawl worker: {fault}\n")
         raise SystemExit(2)

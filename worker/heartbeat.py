@@ -10,17 +10,14 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 from celery import bootsteps
 from celery.worker import state
 
-from crawl import connection, keys, settings
+from crawl import connection, heartbeat, keys, settings
 from worker import deaths, drain, memory, pools
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +41,14 @@ class HeartbeatFile(bootsteps.StartStopStep):
         """Begin, after every (re)connection."""
         path = settings.load().heartbeat_file
         if path is not None:
-            _touch(path)
-            self._entry = consumer.timer.call_repeatedly(PERIOD_S, _touch, (path,))
+            file = heartbeat.HeartbeatFile(path, log.warning)
+            file.touch()
+            self._entry = consumer.timer.call_repeatedly(PERIOD_S, file.touch)
 
     def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery hands it over
         """End, before every reconnection."""
         if self._entry is not None:
             self._entry.cancel()
-
-
-def _touch(path: Path) -> None:
-    path.touch()
 
 
 def announce(name: str) -> None:

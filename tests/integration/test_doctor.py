@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 
@@ -109,3 +110,28 @@ def test_a_stack_that_was_left_up_is_its_own_service(tmp_path):
     assert "pump services" not in [check["what"] for check in before]
     assert done.code == 0, done.stderr
     assert (True, [stack]) == (check["ok"], [one["pid"] for one in check["services"]])
+
+
+def test_a_redis_that_is_full_fails(tmp_path):
+    """It takes the writes that are tried, and no crawl would go on: exit 1 with what to do; the limit may be ours."""
+    directory = Directory(tmp_path)
+    with PrivateServer(tmp_path / "server") as server:
+        server.client.config_set("appendonly", "yes")
+        free = directory.run("doctor", CRAWL_REDIS_URL=server.url)
+        ours = directory.run("doctor", CRAWL_REDIS_URL=server.url, CRAWL_MAX_REDIS_MB="1")
+        server.client.config_set("maxmemory", server.client.info("memory")["used_memory"] // 2)
+        full = directory.run("doctor", CRAWL_REDIS_URL=server.url)
+        (check,) = (
+            one
+            for one in directory.run("doctor", "--json", CRAWL_REDIS_URL=server.url).summary
+            if one["what"] == "redis memory"
+        )
+    directory.end()
+
+    assert re.search(r"^ok   redis memory: \d+\.\d MB, without a limit$", free.stdout, re.MULTILINE)
+    for done, limit in ((ours, r"1\.0 MB"), (full, r"\d+\.\d MB")):
+        line = rf"^FAIL redis memory: \d+\.\d MB of {limit}, \d+ %; crawls pause .* -> raise maxmemory .*--trim`$"
+        assert re.search(line, done.stdout, re.MULTILINE), done.stdout
+        assert (1, "") == (done.code, done.stderr)
+    assert "ok   redis writes: taken" in full.stdout
+    assert (False, "raise maxmemory") == (check["ok"], check["remedy"][:15])

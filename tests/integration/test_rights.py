@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from contextlib import contextmanager
 
@@ -87,11 +88,11 @@ def assert_one_line(verb, done, *words):
 
 
 def test_a_replica_is_named_by_every_verb_that_writes(place):
-    """Exit 3, and where to go; what only reads may read there."""
+    """Exit 3, and where to go; whatever only reads may read there."""
     directory, server = place
     with replica(server):
         writing = told(directory, WRITING, server.url)
-        reading = told(directory, READING[:3], server.url)
+        reading = told(directory, READING, server.url)
         doctor = directory.run("doctor", CRAWL_REDIS_URL=server.url)
     status = directory.run("status", "here", "--json", CRAWL_REDIS_URL=server.url).summary
 
@@ -106,13 +107,73 @@ def test_a_replica_is_named_by_every_verb_that_writes(place):
     assert ("running", 1) == (status["state"], status["waiting"])
 
 
-def test_a_user_who_may_only_read_is_told_what_is_missing(place):
+@pytest.mark.parametrize(
+    "rights",
+    [
+        ("~*", "&*", "+@read", "+@connection", "+info"),
+        # A script may begin, and what it does is refused, in words of its own.
+        ("~*", "&*", "+@all", "-@write"),
+    ],
+    ids=" ".join,
+)
+def test_a_user_who_may_only_read_is_told_what_is_missing(place, rights):
     """Exit 3 with what Redis says, and where the rights stand that are needed."""
     directory, server = place
-    url = of_user(server, "~*", "&*", "+@read", "+@connection", "+info")
+    url = of_user(server, *rights)
 
-    for verb, done in told(directory, WRITING[4:], url):
-        assert_one_line(verb, done, "no permissions", "docs/operating.md", "ACL SETUSER")
+    for verb, done in told(directory, (WRITING[0], *WRITING[4:]), url):
+        assert_one_line(verb, done, "refuses what its user may not do (", "docs/operating.md", "ACL SETUSER")
+    doctor = directory.run("doctor", CRAWL_REDIS_URL=url)
+    assert doctor.code == 1
+    assert re.search(r"^FAIL redis.*ACL SETUSER", doctor.stdout, re.MULTILINE), doctor.stdout
+    assert "Traceback" not in doctor.stderr
+
+
+def test_a_cluster_is_named_by_every_verb_that_gives_work(tmp_path):
+    """A script of ours needs keys of several slots, also where one server has them all."""
+    directory = Directory(tmp_path)
+    # Of its own accord it would take its port + 10000, which there may not be.
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with PrivateServer(tmp_path / "server", *options) as server:
+        server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_for(
+            lambda: "cluster_state:ok" in str(server.client.execute_command("CLUSTER", "INFO")), "its slots"
+        )
+        giving = told(directory, (("crawl", URL), ("worker",), ("pump",)), server.url)
+        doctor = directory.run("doctor", CRAWL_REDIS_URL=server.url)
+    directory.end()
+
+    for verb, done in giving:
+        assert_one_line(verb, done, "is one of a cluster", "`cluster-enabled no`")
+    assert doctor.code == 1
+    assert "FAIL redis writes: Redis at redis://127.0.0.1:" in doctor.stdout
+
+
+def test_a_primary_without_its_replicas_says_so(place):
+    """`min-replicas-to-write`: it takes no writes while there are too few."""
+    directory, server = place
+    server.client.config_set("min-replicas-to-write", 1)
+    try:
+        found = told(directory, (("crawl", URL), ("worker",), ("pump",), ("cancel", "here")), server.url)
+    finally:
+        server.client.config_set("min-replicas-to-write", 0)
+
+    for verb, done in found:
+        assert_one_line(verb, done, "NOREPLICAS", "wait until they are back")
+
+
+def test_a_replica_without_its_primary_may_refuse_to_read_as_well(place):
+    """`replica-serve-stale-data no`: MASTERDOWN to verbs that read, too."""
+    directory, server = place
+    server.client.config_set("replica-serve-stale-data", "no")
+    try:
+        with replica(server):
+            found = told(directory, (("crawl", URL), ("pump",), ("status", "here")), server.url)
+    finally:
+        server.client.config_set("replica-serve-stale-data", "yes")
+
+    for verb, done in found:
+        assert_one_line(verb, done, "replicated with", "set CRAWL_REDIS_URL to the primary")
 
 
 def test_a_user_without_rights_is_told_so_by_every_verb(place):

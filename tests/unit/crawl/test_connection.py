@@ -39,6 +39,26 @@ def test_a_replica_counts_as_away():
     [
         ("READONLY You can't write against a read only replica.", "is a replica.*to the primary"),
         ("NOPERM User x has no permissions to run the 'eval' command", "'eval' command.*operating.md"),
+        (
+            "ERR The user executing the script can't run this command or subcommand script: a1, on @user_script:1.",
+            "may not do.*can't run.*operating.md",
+        ),
+        (
+            "ERR ACL failure in script: User x has no permissions to run the 'zrem' command script: a1.",
+            "may not do.*'zrem' command.*operating.md",
+        ),
+        (
+            "CROSSSLOT Keys in request don't hash to the same slot",
+            "of a cluster.*same slot.*cluster-enabled no",
+        ),
+        ("MOVED 1234 127.0.0.1:7001", "of a cluster.*cluster-enabled no"),
+        ("CLUSTERDOWN Hash slot not served", "of a cluster.*not served.*cluster-enabled no"),
+        ("NOREPLICAS Not enough good replicas to write.", "replicated with.*Not enough.*wait"),
+        (
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "replicated with.*Link with MASTER is down.*to the primary",
+        ),
+        ("ERR unknown command 'EVAL'", "asked for.*unknown command 'EVAL'.*operating.md"),
         ("NOAUTH Authentication required.", "refuses the password.*CRAWL_REDIS_PASSWORD_FILE"),
         ("WRONGPASS invalid username-password pair or user is disabled.", "refuses the password"),
     ],
@@ -64,12 +84,31 @@ def test_a_worker_outlives_a_broker_that_refuses_or_cannot_write():
     assert issubclass(redis.exceptions.OutOfMemoryError, transport.channel_errors)
 
 
-def test_a_full_disk_of_ours_is_not_taken_for_a_redis_that_is_away():
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EFBIG, "File too large"),
+        PermissionError(errno.EACCES, "Permission denied", "/a/file"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/a/file"),
+    ],
+    ids=lambda fault: fault.strerror,
+)
+def test_a_file_of_ours_is_not_taken_for_a_redis_that_is_away(fault):
     """`poolcrawl export > /full/disk` reads from Redis meanwhile."""
+    with pytest.raises(type(fault)) as caught, connection.explained("redis://127.0.0.1:9/0"):
+        raise fault
+    assert caught.value is fault
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [redis.ConnectionError("lost"), ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")],
+)
+def test_a_socket_that_fails_is_a_redis_that_is_away(fault):
+    """A socket's errors name no file."""
     with (
-        pytest.raises(OSError, match="No space left"),
+        pytest.raises(UnavailableError, match="cannot reach Redis"),
         connection.explained("redis://127.0.0.1:9/0"),
     ):
-        raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(UnavailableError), connection.explained("redis://127.0.0.1:9/0"):
-        raise redis.ConnectionError
+        raise fault
