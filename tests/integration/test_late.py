@@ -164,6 +164,29 @@ def test_a_page_that_a_look_has_moved_meanwhile_is_tried_again_at_its_new_depth(
     assert names.RUNNING.encode() == frontier.client.hget(keys.crawl(frontier.crawl), "state")
 
 
+def test_a_page_that_waits_by_another_retry_is_counted_once(frontier, host):
+    """Another retry comes between, and a look moves both pages: one waits already, the other goes round again."""
+    opts = standin.options(batch=1, depth=3)
+    waits, moves = standin.pages(host, 2)
+    standin.admit(frontier, opts, waits, moves, depth=2)
+    Crawler(frontier, opts, {}, lambda _: 0, down=[waits, moves]).run()
+    genuine, calls = Frontier.retry, []
+
+    def late(own, again, *arguments, **more):
+        calls.append(len(again))
+        if len(calls) == 1:
+            genuine(own, [one for one in again if one.request.url == waits], *arguments, **more)
+            nearer = [(str(urls.fingerprint(page)), 1, {}) for page in (waits, moves)]
+            frontier.levelled(frontier.look_due(), nearer)
+        return genuine(own, again, *arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frontier, "retry", late)
+        found = retrying.retry(frontier.client, frontier.crawl)
+
+    assert ([2, 1], 1, 1) == (calls, found.retried, found.waiting)
+
+
 def released(frontier, options, site, *, pick=0, at=None):
     """Crawl, and release what is parked at a step of a second look, and after each end until nothing is."""
     order = random.Random(pick)
