@@ -4,6 +4,15 @@
 -- Returns {admitted, kept out by the cap, state}; nothing is done for a cancelled crawl. A repeated call admits nothing twice; what the cap keeps out stays parked.
 local state = call('HGET', CRAWL, 'state')
 if not state or over(state) then return {0, 0, state or 'gone'} end
+-- What is parked no more was admitted by an earlier call: it is not offered again, since that would mark it as if a second
+-- way led there.
+for _, group in ipairs(A.groups) do
+  local left = {}
+  for _, link in ipairs(group[3]) do
+    if call('HEXISTS', A.limits.parked, link[2]) == 1 then left[#left + 1] = link end
+  end
+  group[3] = left
+end
 local admitted, capped = admit(A.groups, A.max_pages, A.limits, A.nearer)
 local freed = {}
 for _, group in ipairs(A.groups) do

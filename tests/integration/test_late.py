@@ -302,3 +302,25 @@ def test_a_shorter_way_that_is_found_while_it_is_released_is_not_lost(frontier, 
     Crawler(frontier, opts, site, lambda _: 0).run()
 
     assert (1, "ok") == told(frontier)[0][page]
+
+
+def test_a_release_whose_reply_was_lost_marks_nothing(frontier, host):
+    """Repeated, it changes nothing: what it has admitted lies where it was parked."""
+    opts = standin.options(batch=1, depth=3, max_pages_per_host=1)
+    standin.admit(frontier, opts, f"http://{host}/")
+    (batch,) = standin.lease(frontier, opts)
+    standin.visit(frontier, batch, opts, found=standin.links(opts, *standin.pages(host, 3), depth=1))
+    genuine = frontier.release
+
+    def twice(*arguments, **more):
+        first = genuine(*arguments, **more)
+        image = standin.image(frontier)
+        assert (0, 0) == genuine(*arguments, **more)[:2]
+        assert image == standin.image(frontier)
+        return first
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frontier, "release", lambda _, *arguments, **more: twice(*arguments, **more))
+        found = parked.release(frontier.client, frontier.crawl, None)
+
+    assert (3, []) == (found.released, list(frontier.nearer()))
