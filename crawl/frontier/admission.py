@@ -85,6 +85,7 @@ class Admission(Verbs):
                 arguments["max_pages"] = options.max_pages
             if options.depth is not None:
                 arguments["nearer"] = (keys.nearer(self.crawl), NEARER_KEPT, True)
+            arguments["heirs"] = keys.heirs(self.crawl)
             new, more, found = self._run("release", **arguments)
             admitted, capped, state = admitted + new, capped + more, state or found.decode()
         return admitted, capped, state
@@ -113,6 +114,8 @@ class Admission(Verbs):
             generation=generation,
             channel=keys.states(),
             finite=options.depth is not None,
+            heirs=keys.heirs(self.crawl),
+            failed_heirs=keys.failed_heirs(self.crawl),
             groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
         )
         return admitted, waiting, {each.decode() for each in changed}, state.decode()

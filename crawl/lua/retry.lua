@@ -1,5 +1,5 @@
 -- Admit URLs again that have a record, in a new generation, and let a finished crawl go on. At most 500 URLs per call.
--- A: retried (key), generation, channel (of states), finite (the depth is), groups: list of
+-- A: retried (key), generation, channel (of states), finite (the depth is), heirs and failed_heirs (keys), groups: list of
 --    {level, origin, {{fingerprint, entry, outcome, reason, SHA-1 of its record}, ...}}; the entries name the generation
 -- Returns {admitted, waiting (marked by an earlier call), changed (fingerprints that have another record than the caller has
 -- read), state before}.
@@ -28,6 +28,11 @@ for _, group in ipairs(A.groups) do
       call('HSET', A.retried, fingerprint, string.format('%d', A.generation))
       uncount(outcome)
       if reason ~= '' then uncount(outcome .. ' ' .. reason) end
+      -- It counts as a seed, and a look has found no page: what comes now is to be looked at.
+      if call('SREM', A.failed_heirs, fingerprint) == 1 then
+        call('SADD', A.heirs, fingerprint)
+        call('HSET', CRAWL, 'look_heirs', '1')
+      end
       entries[#entries + 1] = entry
     end
   end
