@@ -98,6 +98,9 @@ class Admission:
         if request.depth == 0 and request.via in (names.SEED, names.REDIRECT) and self._only is None:
             # A seed may live elsewhere by now (http to https, apex to www): its new place joins the scope.
             self._widen(target)
+            if target not in self.heirs and self._refusal(target, request.depth) is None:
+                # A link of the same batch may have led there first; those of others are seen by then.
+                self.new.drop(urls.fingerprint(target), target)
             self.heirs.append(target)
         self._offer(target, request, via=names.REDIRECT, depth=request.depth, hops=request.hops + 1)
 

@@ -268,12 +268,20 @@ def scope_seeds(name: str) -> str:
 
 
 def heirs(name: str) -> str:
-    """set of fingerprints: what counts as a seed and was known before. Written by `complete` and `add`.
+    """set of fingerprints: what counts as a seed and was known before. Written by `complete`, `add` and `release`.
 
     Where seeds redirect to, and seeds that came while the crawl ran. Looked at before the crawl ends
-    (`producer/again.py`), which empties it.
+    (`producer/again.py`), which empties it. Some come back out of `failed_heirs` by `retry`.
     """
     return part(name, "heirs")
+
+
+def failed_heirs(name: str) -> str:
+    """set of fingerprints: heirs that a second look has met without a page, failed or skipped.
+
+    Written by `looked`; no look is due for them. `retry` puts what it admits again back into `heirs`.
+    """
+    return part(name, "heirs-failed")
 
 
 def nearer(name: str) -> str:

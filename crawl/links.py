@@ -49,6 +49,16 @@ class Links:
         group.append(link if pattern is None else (*link, pattern))
         self.fingerprints.add(fingerprint)
 
+    def drop(self, fingerprint: int, url: str) -> None:
+        """Let go of a URL that is held, if it is: another way leads there that says more."""
+        if fingerprint not in self.fingerprints:
+            return
+        self.fingerprints.discard(fingerprint)
+        origin = urls.origin_of(url)
+        for (_, held_at), links in self._groups.items():
+            if held_at == origin:
+                links[:] = [link for link in links if link[1] != str(fingerprint)]
+
     def slices(self) -> list[list[Group]]:
         """Return the groups cut into calls of at most `LINKS_PER_CALL` links and `LINK_BYTES_PER_CALL` bytes of them.
 

@@ -105,23 +105,24 @@ def _admit(
     admitted, waiting, changed, state = frontier.retry(again, generation, options=options)
     if state not in _OPEN:
         raise _wrong_state(frontier.crawl, state)
-    moved = _moved(frontier, new) if changed else []
+    other = [each for each in new if str(urls.fingerprint(each[0].url)) in changed]
+    moved = _moved(frontier, other) if other else []
     told.retried += admitted
     told.waiting += waiting
     if admitted:
         told.generation = generation
         tried = Counter(failure.reason or "" for failure, _ in new)
-        tried.subtract(failure.reason or "" for failure, _ in moved)
+        tried.subtract(failure.reason or "" for failure, _ in other)
         told.reasons = dict(Counter(told.reasons) + tried)
     return moved
 
 
-def _moved(frontier: Frontier, tried: Sequence[tuple[Failure, bytes]]) -> list[tuple[Failure, bytes]]:
+def _moved(frontier: Frontier, changed: Sequence[tuple[Failure, bytes]]) -> list[tuple[Failure, bytes]]:
     """Return what failed as before and has got another depth since it was read: a look has found a shorter way."""
-    stored = frontier.stored([failure.url for failure, _ in tried])
+    stored = frontier.stored([failure.url for failure, _ in changed])
     moved = []
-    for (failure, line), now in zip(tried, stored, strict=True):
-        if now is not None and now != line:
+    for (failure, _), now in zip(changed, stored, strict=True):
+        if now is not None:
             again = failures.of_record(now)
             if msgspec.structs.replace(again, depth=failure.depth) == failure:
                 moved.append((again, now))

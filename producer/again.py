@@ -8,7 +8,7 @@ not looked at:
   refused for it. The records up to then offer their links again.
 - **An heir**: a seed redirects to a page to which a link had led before, or a stream brings such a seed. It has its
   record as a linked page, but counts as a seed from now on: where it redirects to joins the scope, and the sitemaps of
-  its origin are admitted.
+  its origin are admitted. One that has failed is an heir still when it is tried again.
 - **A level** (`levels.py`), with a finite depth: a redirect or a sitemap leads to a page that links had found further
   away.
 
@@ -107,17 +107,25 @@ def _scope(past: Past, until: str, say: Callable[[str], None]) -> Iterator[None]
 
 
 def _heirs(past: Past) -> Iterator[None]:
-    """Let pages count as seeds to which links had led before it was known, and where those redirect to."""
+    """Let pages count as seeds to which links had led before it was known, and where those redirect to.
+
+    One that has failed says nothing of that yet; it is kept for a retry.
+    """
     frontier, options = past.frontier, past.options
-    heirs = frontier.heirs()
+    heirs = dict.fromkeys(frontier.heirs())
+    failed: set[str] = set()
     if options.depth is not None:
         frontier.look_at_levels(past.look)
-    waiting, done = heirs, set(heirs)
+    waiting, done = list(heirs), set(heirs)
     while waiting:
         again = Admission(options, past.scope, past.counted, now_ms=past.now_ms())
-        for _, record in past.records_of(waiting[:SLICE]):
+        for heir, record in past.records_of(waiting[:SLICE]):
+            # Noted by itself, where a link was not the first that led there.
+            heirs[heir] = None
             if record.is_seed:
                 continue
+            if record.outcome not in ("ok", "redirect"):
+                failed.add(heir)
             request = FetchRequest(
                 url=record.url, via=names.REDIRECT, parent=record.parent, hops=past.hops(record)
             )
@@ -127,9 +135,9 @@ def _heirs(past: Past) -> Iterator[None]:
                 declared = frontier.site(options, urls.origin_of(record.url))
                 if declared is not None:
                     again.site(request, declared)
-        frontier.admit_late(again.new, options, scope_seeds=again.scope_seeds)
+        frontier.admit_late(again.new, options, scope_seeds=again.scope_seeds, heirs=again.heirs)
         further = dict.fromkeys(str(urls.fingerprint(heir)) for heir in again.heirs)
         waiting = waiting[SLICE:] + [heir for heir in further if heir not in done]
         done |= further.keys()
         yield
-    frontier.inherited(heirs)
+    frontier.inherited(list(heirs), failed)

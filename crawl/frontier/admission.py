@@ -85,17 +85,19 @@ class Admission(Verbs):
                 arguments["max_pages"] = options.max_pages
             if options.depth is not None:
                 arguments["nearer"] = (keys.nearer(self.crawl), NEARER_KEPT, True)
+            arguments["heirs"] = keys.heirs(self.crawl)
             new, more, found = self._run("release", **arguments)
             admitted, capped, state = admitted + new, capped + more, state or found.decode()
         return admitted, capped, state
 
     def retry(
         self, again: Iterable[Again], generation: int, *, options: CrawlOptions
-    ) -> tuple[int, int, int, str]:
+    ) -> tuple[int, int, set[str], str]:
         """Admit URLs again that have a record, in a generation; hosts and robots.txt that failed get a new chance.
 
-        Returns how many were admitted, how many wait already (of an earlier `retry`), how many have another record by
-        now, and the crawl's state before; a finished one is reopened. At most `RETRIED_PER_CALL` at once.
+        Returns how many were admitted, how many wait already (of an earlier `retry`), the fingerprints of those that
+        have another record by now, and the crawl's state before; a finished one is reopened. At most `RETRIED_PER_CALL`
+        at once.
         """
         self._see(options)
         groups: dict[tuple[int, str], list[tuple[str, ...]]] = {}
@@ -112,9 +114,11 @@ class Admission(Verbs):
             generation=generation,
             channel=keys.states(),
             finite=options.depth is not None,
+            heirs=keys.heirs(self.crawl),
+            failed_heirs=keys.failed_heirs(self.crawl),
             groups=[(level, origin, rows) for (level, origin), rows in groups.items()],
         )
-        return admitted, waiting, changed, state.decode()
+        return admitted, waiting, {each.decode() for each in changed}, state.decode()
 
     def scope_seeds(self, first: int, count: int) -> list[str]:
         """Return what widens the scope, in the order of its arrival: `count` entries from place `first` on."""

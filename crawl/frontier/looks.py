@@ -10,6 +10,7 @@ from crawl.frontier.verbs import NEARER_KEPT, Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from crawl.links import Links
     from crawl.records import CrawlOptions
@@ -42,10 +43,17 @@ class Looks(Verbs):
         self._run("levelled", note=look.last)
 
     def admit_late(
-        self, links: Links, options: CrawlOptions, *, scope_seeds: Iterable[str] = (), mark: bool = True
+        self,
+        links: Links,
+        options: CrawlOptions,
+        *,
+        scope_seeds: Iterable[str] = (),
+        heirs: Sequence[str] = (),
+        mark: bool = True,
     ) -> tuple[int, int]:
         """Admit what a second look found; return how many were new, and how many a cap or a budget kept out.
 
+        Of the `heirs` it found, those that were known are noted before.
         With `mark`, and a finite depth, note what was seen before and maybe further away.
         """
         admitted = kept_out = 0
@@ -61,6 +69,8 @@ class Looks(Verbs):
                 arguments["max_pages"] = options.max_pages
             if entries:
                 arguments["scope_seeds"] = entries
+            if heirs:
+                arguments.update(self._heirs(heirs, options))
             if mark and options.depth is not None:
                 arguments["nearer"] = (keys.nearer(self.crawl), NEARER_KEPT, True)
             new, more, _ = self._run("add", **arguments)
@@ -75,13 +85,24 @@ class Looks(Verbs):
         return bool(self._run("looked", to=look.until, known=look.count, refused=refused)[0])
 
     def heirs(self) -> list[str]:
-        """Return fingerprints of what counts as a seed and was known before."""
+        """Return fingerprints of what counts as a seed and was known before, but for what has failed."""
         return [member.decode() for member in self.client.sscan_iter(keys.heirs(self.crawl), count=1000)]
 
-    def inherited(self, heirs: Sequence[str]) -> None:
-        """Forget heirs that were looked at; the look is over unless others have come."""
+    def inherited(self, heirs: Sequence[str], failed: AbstractSet[str] = frozenset()) -> None:
+        """Forget heirs that were looked at; the look is over unless others have come, or some were tried again.
+
+        Those that had `failed` are kept apart for a retry.
+        """
         for first in range(0, len(heirs), 1000):
-            self._run("looked", heirs=list(heirs[first : first + 1000]), key=keys.heirs(self.crawl))
+            part = list(heirs[first : first + 1000])
+            self._run(
+                "looked",
+                heirs=part,
+                key=keys.heirs(self.crawl),
+                failed=[heir for heir in part if heir in failed],
+                failed_key=keys.failed_heirs(self.crawl),
+                retried=keys.retried(self.crawl),
+            )
 
     def nearer(self) -> Iterator[tuple[str, int]]:
         """Yield the fingerprints of URLs that may lie nearer than they were found, and at which depth."""

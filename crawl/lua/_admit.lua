@@ -36,6 +36,12 @@ local function inherit(heirs, key)
   end
 end
 
+-- Whether a seed's redirect led to what waits like this: then it counts as a seed.
+local function of_seed(entry)
+  local depth, via = string.match(entry, '^%d+ %d+ %d (%d+) %d+ (%a)')
+  return depth == '0' and via == 'r'
+end
+
 -- The reason for which URLs of a pattern, or of a host, are parked.
 local function word_of(name)
   return (string.find(name, '{repeat}$') or string.find(name, '{deep}$')) and 'trap' or 'budget'
@@ -89,12 +95,17 @@ local function admit(groups, max_pages, limits, nearer)
     number_of_patterns = number_of_patterns + 1
   end
 
-  -- With a finite depth, what is parked waits at the depth of the shortest way that leads there; as in `mark`.
+  -- With a finite depth, what is parked waits at the depth of the shortest way that leads there; as in `mark`. And with any,
+  -- it waits as a seed where a seed redirects to it.
   local function shorten(link)
     local depth, via = string.match(link[3], '^%d+ %d+ %d (%d+) %d+ (%a)')
-    if not limits.late and (via == 'l' or not nearer) then return end
-    local name, older = string.match(call('HGET', limits.parked, link[2]), '^(%S+) %d+ %d+ %d (%d+) ')
-    if tonumber(depth) < tonumber(older) then call('HSET', limits.parked, link[2], name .. ' ' .. link[3]) end
+    local seed = of_seed(link[3])
+    if not seed and not limits.late and (via == 'l' or not nearer) then return end
+    local name, entry = string.match(call('HGET', limits.parked, link[2]), '^(%S+) (.*)$')
+    local older = tonumber(string.match(entry, '^%d+ %d+ %d (%d+) '))
+    if tonumber(depth) < older or (seed and not of_seed(entry)) then
+      call('HSET', limits.parked, link[2], name .. ' ' .. link[3])
+    end
   end
 
   local number_of_parked = nil

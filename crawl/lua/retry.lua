@@ -1,13 +1,14 @@
 -- Admit URLs again that have a record, in a new generation, and let a finished crawl go on. At most 500 URLs per call.
--- A: retried (key), generation, channel (of states), finite (the depth is), groups: list of {level, origin, {{fingerprint,
---    entry, outcome, reason, SHA-1 of its record}, ...}}; the entries name the generation
--- Returns {admitted, waiting (marked by an earlier call), changed (another record than the caller has read), state before}.
+-- A: retried (key), generation, channel (of states), finite (the depth is), heirs and failed_heirs (keys), groups: list of
+--    {level, origin, {{fingerprint, entry, outcome, reason, SHA-1 of its record}, ...}}; the entries name the generation
+-- Returns {admitted, waiting (marked by an earlier call), changed (fingerprints that have another record than the caller has
+-- read), state before}.
 -- A crawl that is not running, finished or paused is left alone. A repeated call admits nothing twice: what it finds is
 -- waiting, or has changed.
 -- The record stays, and is counted no more, until `complete` puts the newer one in its place.
 local state = call('HGET', CRAWL, 'state') or 'gone'
-if state ~= 'running' and state ~= 'finished' and state ~= 'paused' then return {0, 0, 0, state} end
-local admitted, waiting, changed = 0, 0, 0
+if state ~= 'running' and state ~= 'finished' and state ~= 'paused' then return {0, 0, {}, state} end
+local admitted, waiting, changed = 0, 0, {}
 
 local function uncount(field)
   if call('HINCRBY', COUNTS, field, -1) <= 0 then call('HDEL', COUNTS, field) end
@@ -22,11 +23,16 @@ for _, group in ipairs(A.groups) do
     if call('HEXISTS', A.retried, fingerprint) == 1 then
       waiting = waiting + 1
     elseif not record or redis.sha1hex(record) ~= digest then
-      changed = changed + 1
+      changed[#changed + 1] = fingerprint
     else
       call('HSET', A.retried, fingerprint, string.format('%d', A.generation))
       uncount(outcome)
       if reason ~= '' then uncount(outcome .. ' ' .. reason) end
+      -- It counts as a seed, and a look has found no page: what comes now is to be looked at.
+      if call('SREM', A.failed_heirs, fingerprint) == 1 then
+        call('SADD', A.heirs, fingerprint)
+        call('HSET', CRAWL, 'look_heirs', '1')
+      end
       entries[#entries + 1] = entry
     end
   end

@@ -164,6 +164,29 @@ def test_a_page_that_a_look_has_moved_meanwhile_is_tried_again_at_its_new_depth(
     assert names.RUNNING.encode() == frontier.client.hget(keys.crawl(frontier.crawl), "state")
 
 
+def test_a_page_that_waits_by_another_retry_is_counted_once(frontier, host):
+    """Another retry comes between, and a look moves both pages: one waits already, the other goes round again."""
+    opts = standin.options(batch=1, depth=3)
+    waits, moves = standin.pages(host, 2)
+    standin.admit(frontier, opts, waits, moves, depth=2)
+    Crawler(frontier, opts, {}, lambda _: 0, down=[waits, moves]).run()
+    genuine, calls = Frontier.retry, []
+
+    def late(own, again, *arguments, **more):
+        calls.append(len(again))
+        if len(calls) == 1:
+            genuine(own, [one for one in again if one.request.url == waits], *arguments, **more)
+            nearer = [(str(urls.fingerprint(page)), 1, {}) for page in (waits, moves)]
+            frontier.levelled(frontier.look_due(), nearer)
+        return genuine(own, again, *arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frontier, "retry", late)
+        found = retrying.retry(frontier.client, frontier.crawl)
+
+    assert ([2, 1], 1, 1) == (calls, found.retried, found.waiting)
+
+
 def released(frontier, options, site, *, pick=0, at=None):
     """Crawl, and release what is parked at a step of a second look, and after each end until nothing is."""
     order = random.Random(pick)
@@ -279,3 +302,212 @@ def test_a_shorter_way_that_is_found_while_it_is_released_is_not_lost(frontier, 
     Crawler(frontier, opts, site, lambda _: 0).run()
 
     assert (1, "ok") == told(frontier)[0][page]
+
+
+def inheriting(host, path):
+    """Return a site with a page to which a link and a seed lead, and which lives elsewhere by now."""
+    a, b, new = f"http://a.{host}/", f"http://b.{host}/", f"http://new.{host}/"
+    heir = a + path
+    return (
+        (a, b),
+        heir,
+        {
+            a: Page(heir, new + "known"),
+            b: Page(to=heir),
+            heir: Page(to=new),
+            new: Page(new + "x"),
+            new + "sitemap.xml": Page(new + "listed", kind="sitemap"),
+        },
+    )
+
+
+@pytest.mark.parametrize("depth", [None, 2])
+@pytest.mark.parametrize("chain", [False, True])
+def test_an_heir_that_was_down_is_one_when_it_is_tried_again(frontier, host, depth, chain):
+    """At any step of a look and after the crawl, itself or behind another: the scope becomes as wide as it would."""
+    seeds, heir, site = inheriting(host, "p")
+    if chain:
+        # The seed's redirect leads to a page that is up, and that one to what is down.
+        site[seeds[0]].links.append(f"http://b.{host}/q")
+        site[seeds[1]], site[f"http://b.{host}/q"] = Page(to=f"http://b.{host}/q"), Page(to=heir)
+    options = standin.options(seeds=seeds, batch=1, sitemaps=True, depth=depth)
+    healthy = Frontier(frontier.client, f"{frontier.crawl}-healthy")
+    crawl(healthy, options, site)
+    assert f"http://new.{host}/listed" in outcome(healthy)[0]
+    for pick in range(6):
+        after = Frontier(frontier.client, f"{frontier.crawl}-{pick}")
+        steps = crawl(after, options, site, pick=pick, down=[heir])
+
+        assert (pick, outcome(after)) == (pick, outcome(healthy))
+        for step in range(1, steps + 1):
+            own = Frontier(frontier.client, f"{frontier.crawl}-{pick}-{step}")
+            crawl(own, options, site, pick=pick, down=[heir], at=step)
+
+            assert (pick, step, outcome(own)) == (pick, step, outcome(healthy))
+
+
+def first_the_link(frontier, host, **chosen):
+    """Return a crawler that follows the link to the heir before the seed's redirect, and the heir."""
+    seeds, heir, site = inheriting(host, "p")
+    options = standin.options(seeds=seeds, batch=1, sitemaps=True, **chosen)
+    submit(frontier, options)
+
+    def choose(opened):
+        return min(range(len(opened)), key=lambda at: f"//b.{host}" in opened[at][0].url)
+
+    return Crawler(frontier, options, site, choose, down=[heir]), heir
+
+
+def test_a_crawl_whose_heir_stays_down_ends_each_time(frontier, host):
+    """No look is due for what has failed, whether it was tried again or not; in the end it is up."""
+    crawler, heir = first_the_link(frontier, host)
+    identity = str(urls.fingerprint(heir)).encode()
+    for _ in range(2):
+        assert names.FINISHED == crawler.run(steps=crawler.looks + 50)
+        assert {identity} == frontier.client.smembers(keys.failed_heirs(frontier.crawl))
+        assert not frontier.look_due().due
+        retrying.retry(frontier.client, frontier.crawl)
+        assert [str(urls.fingerprint(heir))] == frontier.heirs()
+        assert frontier.look_due().heirs
+    crawler.down.clear()
+    crawler.run()
+
+    assert f"http://new.{host}/listed" in outcome(frontier)[0]
+    assert [] == frontier.heirs()
+    assert not frontier.client.exists(keys.failed_heirs(frontier.crawl))
+
+
+def test_heirs_that_redirect_to_each_other_are_looked_at_once(frontier, host):
+    """Each makes an heir of the other, and the crawl ends."""
+    a, b = f"http://a.{host}/", f"http://b.{host}/"
+    site = {
+        a: Page(a + "1", a + "2"),
+        b: Page(to=a + "1"),
+        a + "1": Page(to=a + "2"),
+        a + "2": Page(to=a + "1"),
+    }
+    options = standin.options(seeds=(a, b), batch=1)
+    submit(frontier, options)
+    crawler = Crawler(
+        frontier, options, site, lambda opened: min(range(len(opened)), key=lambda at: opened[at][0].url == b)
+    )
+
+    assert names.FINISHED == crawler.run(steps=50)
+    assert 0 < crawler.looks <= 3
+
+
+def test_an_heir_that_is_released_while_others_are_looked_at_is_looked_at_then(frontier, host):
+    """It has been admitted by a link, and has no record yet, when the look comes to what redirects to it."""
+    a, b, c = (f"http://{name}.{host}/" for name in "abc")
+    one, two, traps = a + "one", a + "two", (a + "x/x/x", a + "y/y/y")
+    site = {
+        a: Page(one, two, *traps, f"http://new1.{host}/known"),
+        b: Page(to=one),
+        c: Page(to=two),
+        one: Page(to=traps[0]),
+        two: Page(to=traps[1]),
+        traps[0]: Page(to=f"http://new1.{host}/"),
+        traps[1]: Page(to=f"http://new2.{host}/"),
+    }
+    chosen = {"seeds": (a, b, c), "batch": 1}
+    free = Frontier(frontier.client, f"{frontier.crawl}-free")
+    crawl(free, standin.options(**chosen, traps="ignore"), site)
+    options = standin.options(**chosen)
+    submit(frontier, options)
+    crawler = Crawler(
+        frontier,
+        options,
+        site,
+        lambda opened: min(range(len(opened)), key=lambda at: opened[at][0].url in (b, c)),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecondLook, "step", lambda *_, **__: pytest.fail("its time has come"))
+        with pytest.raises(pytest.fail.Exception):
+            crawler.run()
+    look = SecondLook(frontier)
+    look.step(ended=True)
+    parked.release(frontier.client, frontier.crawl, None)
+    while look.step(ended=False):
+        pass
+    crawler.run()
+
+    assert f"http://new2.{host}/" in outcome(free)[0]
+    assert outcome(frontier) == outcome(free)
+
+
+def test_an_heirs_look_whose_reply_was_lost_takes_no_note_of_a_retry_away(frontier, host):
+    """The call is repeated after the retry, and once more after the page has come."""
+    crawler, heir = first_the_link(frontier, host)
+    crawler.run()
+    identity = str(urls.fingerprint(heir))
+    before = standin.image(frontier)
+    frontier.inherited([identity], {identity})
+    assert before == standin.image(frontier)
+    retrying.retry(frontier.client, frontier.crawl)
+    frontier.inherited([identity], {identity})
+    assert [identity] == frontier.heirs()
+    crawler.down.clear()
+    batch = frontier.lease(crawler.options, window=10, slots=4).batches[0]
+    crawler.complete(*crawler.load(batch))
+    frontier.inherited([identity], {identity})
+
+    assert [identity] == frontier.heirs()
+    assert frontier.look_due().heirs
+
+
+@pytest.mark.parametrize("depth", [None, 3])
+def test_what_a_seed_redirects_to_is_released_as_a_seed(frontier, host, depth):
+    """Though a link had led there before, and it was parked for that."""
+    seeds, _, site = inheriting(host, "x/x/x")
+    chosen = {"seeds": seeds, "batch": 1, "sitemaps": True, "depth": depth}
+    free = Frontier(frontier.client, f"{frontier.crawl}-free")
+    crawl(free, standin.options(**chosen, traps="ignore"), site)
+    assert f"http://new.{host}/listed" in outcome(free)[0]
+    for pick in range(6):
+        own = Frontier(frontier.client, f"{frontier.crawl}-{pick}")
+        released(own, standin.options(**chosen), site, pick=pick)
+
+        assert (pick, outcome(own)) == (pick, outcome(free))
+
+
+def test_a_seeds_redirect_that_comes_while_its_target_is_released_is_not_lost(frontier, host):
+    """The release has read how the link led there."""
+    opts = standin.options(batch=1, max_pages_per_host=1)
+    page = f"http://{host}/parked"
+    standin.admit(frontier, opts, f"http://{host}/", *standin.pages(f"a.{host}", 1))
+    first, second = standin.lease(frontier, opts)
+    standin.visit(frontier, first, opts, found=standin.links(opts, page, depth=1))
+    genuine = frontier.release
+
+    def late(*arguments, **more):
+        found = standin.links(opts, page, depth=0, via=names.REDIRECT)
+        standin.visit(frontier, second, opts, found=found)
+        return genuine(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frontier, "release", lambda _, *arguments, **more: late(*arguments, **more))
+        parked.release(frontier.client, frontier.crawl, None)
+
+    assert [str(urls.fingerprint(page))] == frontier.heirs()
+
+
+def test_a_release_whose_reply_was_lost_marks_nothing(frontier, host):
+    """Repeated, it changes nothing: what it has admitted lies where it was parked."""
+    opts = standin.options(batch=1, depth=3, max_pages_per_host=1)
+    standin.admit(frontier, opts, f"http://{host}/")
+    (batch,) = standin.lease(frontier, opts)
+    standin.visit(frontier, batch, opts, found=standin.links(opts, *standin.pages(host, 3), depth=1))
+    genuine = frontier.release
+
+    def twice(*arguments, **more):
+        first = genuine(*arguments, **more)
+        image = standin.image(frontier)
+        assert (0, 0) == genuine(*arguments, **more)[:2]
+        assert image == standin.image(frontier)
+        return first
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Frontier, "release", lambda _, *arguments, **more: twice(*arguments, **more))
+        found = parked.release(frontier.client, frontier.crawl, None)
+
+    assert (3, []) == (found.released, list(frontier.nearer()))

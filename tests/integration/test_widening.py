@@ -98,6 +98,34 @@ def test_a_page_that_a_link_found_first_still_inherits_from_the_seed_that_redire
     assert looks > 0
 
 
+@pytest.mark.parametrize("depth", [None, 3])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_link_and_a_seeds_redirect_in_one_batch_make_a_seed_of_their_target(frontier, host, depth, turned):
+    """Whichever of the two pages is judged first; the crawl before lets the host have batches of more than one."""
+    a, new = f"http://a.{host}/", f"http://new.{host}/"
+    site = {
+        a: Page(a + "heir"),
+        a + "old": Page(to=a + "heir"),
+        a + "heir": Page(to=new),
+        new: Page(new + "x"),
+    }
+    seeds = (a + "old", a) if turned else (a, a + "old")
+    for batch in (1, 2):
+        options = standin.options(seeds=seeds, batch=batch, depth=depth)
+        own = Frontier(frontier.client, f"{frontier.crawl}-{batch}")
+        submit(own, options)
+        sizes = []
+
+        def choose(opened, sizes=sizes):
+            sizes.append(opened[0][0].count)
+            return 0
+
+        Crawler(own, options, site, choose).run()
+
+        assert batch == max(sizes)
+        assert outcome(own) == (sorted([*site, new + "x"]), {})
+
+
 def test_with_a_finite_depth_the_shortest_way_counts_whoever_was_first(frontier, host):
     """A redirect and a sitemap stay on their level; links that were cut by the longer way are followed in the end."""
     (a, b), site = short_cuts(host)

@@ -158,6 +158,29 @@ def test_what_lies_inside_already_widens_nothing():
     assert (found.scope_seeds, found.heirs) == ([], ["https://a.test:444/x"])
 
 
+@pytest.mark.parametrize("depth", [None, 3])
+def test_a_seeds_redirect_takes_the_place_of_a_link_in_the_batch(depth):
+    """Its target counts as a seed; what else is held, and the first of two redirects, stays first."""
+    found = admission(depth=depth)
+    found.links(request(SEED), Document(links=[SEED + "x", SEED + "y"]))
+    found.redirect(request(SEED + "old"), SEED + "x")
+    found.redirect(request(SEED + "older", hops=2), SEED + "x")
+
+    held = [decode_entry(link[2]) for call in found.new.slices() for *_, links in call for link in links]
+    told = [(one.url, one.via, one.hops) for one in held]
+    assert told[:2] == [(SEED + "y", "link", 0), (SEED + "x", "redirect", 1)]
+    assert not any(one.via == "link" for one in held if one.url == SEED + "x")
+
+
+def test_a_sitemap_stays_held_where_a_seed_redirects_to_it_beyond_the_patterns():
+    """A redirect has to pass the patterns, and the site's sitemap has not."""
+    found = admission(include=("/shop/",))
+    found.site(request(SEED + "shop/"), [])
+    found.redirect(request(SEED + "shop/old"), SEED + "sitemap.xml")
+
+    assert [one.via for one in admitted(found).values()] == ["sitemap"]
+
+
 @pytest.mark.parametrize(
     ("words", "forbidden"), [(["none"], True), (["nofollow"], True), (["noindex", "all"], False), ([], False)]
 )
