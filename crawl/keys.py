@@ -109,7 +109,7 @@ def robots_viewed(view: str, origin: str) -> str:
 
 
 def crawl(name: str) -> str:
-    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, seeds_open, suspect, seq, and more.
+    """hash: state, options (JSON), id, schema, created_at, ended_at, active_ms, counted_at, seeds_open, seq, and more.
 
     `coming` (URLs) and `body_bytes` sum up its leases, `page_bytes` and `page_extra` are what a page brings of late as
     its body and beside it; `paused_by` says who paused it, `trimmed_to` where its trimmed records are.

@@ -55,9 +55,22 @@ LOST = "lost"
 AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, OSError)
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+_NOW = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
 _WORKED = (
-    "if redis.call('EXISTS', KEYS[1]) == 1 then "
-    "return redis.call('HINCRBY', KEYS[1], 'active_ms', ARGV[1]) end return 0"
+    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end "
+    + _NOW
+    + "redis.call('HSET', KEYS[1], 'counted_at', now) "
+    "return redis.call('HINCRBY', KEYS[1], 'active_ms', ARGV[1])"
+)
+#: An owner that was killed could not count its last seconds, but pages were done in them.
+_CAUGHT_UP = (
+    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end "
+    + _NOW
+    + "local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1] "
+    "local counted = tonumber(redis.call('HGET', KEYS[1], 'counted_at') or now) "
+    "local missed = newest and tonumber(string.match(newest[1], '^%d+')) - counted or 0 "
+    "redis.call('HSET', KEYS[1], 'counted_at', now) "
+    "if missed > 0 then redis.call('HINCRBY', KEYS[1], 'active_ms', missed) end return missed"
 )
 _KEEP = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 
@@ -131,7 +144,7 @@ class Pump:
             if self._client.hget(keys.crawl(self._crawl), "state") == names.RUNNING.encode():
                 self._client.hdel(keys.crawl(self._crawl), "paused_by")
             self._wait_for_worker()
-            self._counted_at = time.monotonic()
+            self._catch_up()
             while True:
                 state = self._survive(self._turn)
                 if state is not None:
@@ -290,6 +303,12 @@ class Pump:
             what = f"no live worker serves the queue '{missing}'" if self._workers else "no worker is alive"
             self._say(f"{what}; the crawl goes on when one is back")
         self._pressure.look()
+
+    def _catch_up(self) -> None:
+        """Begin to count the time, after what an owner before us did not live to count."""
+        with contextlib.suppress(redis.exceptions.OutOfMemoryError):
+            self._client.eval(_CAUGHT_UP, 2, keys.crawl(self._crawl), keys.results(self._crawl))
+        self._counted_at = time.monotonic()
 
     def _note_time(self) -> None:
         """Count the time this crawl was worked on, so that a night between two runs is not part of it."""

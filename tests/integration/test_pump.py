@@ -92,6 +92,23 @@ def test_each_batch_becomes_one_message_with_its_parse_as_callback(world):
     assert all(names.PARSE_TASK in json.dumps(_body(message)) for message in messages)
 
 
+def test_the_time_that_a_killed_owner_did_not_count_is_counted_by_the_next(world):
+    """Its pages count, so the seconds in which they were done have to, up to the last page; else rates are too high."""
+    _, frontier, app = world
+    options = standin.options()
+    standin.admit(frontier, options)
+    client, now = frontier.client, standin.now_ms(frontier.client)
+    client.hset(keys.crawl("crawl"), mapping={"active_ms": 1000, "counted_at": now - 60_000})
+    client.xadd(keys.results("crawl"), {"r": "a page"}, id=f"{now - 53_000}-0")
+    Pump(client, app, frontier, options).run()
+    first = results.status(client, "crawl").active_ms
+    # Nothing is counted twice.
+    Pump(client, app, frontier, options).run()
+
+    assert 8000 <= first < 13_000
+    assert results.status(client, "crawl").active_ms - first < 5000
+
+
 def test_the_fused_pipeline_sends_no_callback(world):
     """There the fetch parses by itself."""
     _, frontier, app = world
