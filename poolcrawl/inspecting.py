@@ -119,14 +119,14 @@ def export(crawl: str | None, output: str, format_name: str, *, trim: bool) -> N
             )
             if found.kept:
                 print(
-                    f"{found.kept} records were not trimmed: they are not in {output} as they are in Redis, or wait to "
-                    "be tried again",
+                    f"{found.kept} records were not trimmed: they are not in {output} as they are in Redis, wait to be "
+                    "tried again, or are damaged (`poolcrawl audit` tells)",
                     file=sys.stderr,
                 )
         else:
             count = files.to_file(client, name, format_name, output)
             print(f"{count} records of '{name}' in {output}", file=sys.stderr)
-        if before.trimmed and str(Path(output).absolute()) != before.trimmed_to:
+        if before.trimmed and not (output != "-" and tombstones.is_place(before.trimmed_to, output)):
             print(
                 f"'{name}': {tombstones.told(before.trimmed, before.trimmed_to)}; not here", file=sys.stderr
             )

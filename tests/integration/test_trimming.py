@@ -198,7 +198,7 @@ def test_a_record_that_was_replaced_meanwhile_is_kept(frontier, crawled, path):
     assert (found.trimmed, found.kept) == (4, 1)
     assert next(results.lines(client, crawl))[0] == identifier
     # The script looks as well: the record may be replaced between the read and the call.
-    assert trimming.trim(frontier, [(identifier, line)], buckets=16, to="x") == 0
+    assert trimming.trim(frontier, [(identifier, line)], buckets=16, to=str(path)) == 0
     assert next(results.lines(client, crawl))[0] == identifier
 
 
@@ -287,3 +287,80 @@ def test_a_tombstone_takes_few_bytes(client, new_frontier):
 
     assert client.object("encoding", key) == b"listpack"
     assert client.memory_usage(key, samples=0) / 60 < 60
+
+
+def test_a_second_file_is_refused_before_anything_is_written(frontier, crawled, path):
+    """`status` names one file, and whoever keeps that must have all; the line names it, and the remedy."""
+    _trim(frontier, path)
+    crawled(3)
+    other = path.with_name("other.jsonl")
+    with pytest.raises(
+        UsageError, match=rf"were trimmed into {path}, .*go on with that file.*without --trim"
+    ):
+        _trim(frontier, other)
+
+    assert not other.exists()
+    assert _left(frontier) == (3, 3, 5)
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(other)) == 3
+    assert results.status(frontier.client, frontier.crawl).trimmed_to == str(path)
+    assert _trim(frontier, path).trimmed == 3
+
+
+def test_a_file_into_which_nothing_was_trimmed_binds_nobody(frontier, path):
+    """An export that found no record has no claim."""
+    standin.admit(frontier, standin.options(), f"http://{frontier.crawl}.test/")
+    assert _trim(frontier, path).trimmed == 0
+    assert _trim(frontier, path.with_name("other.jsonl")).trimmed == 0
+
+
+def test_the_same_file_may_be_spelled_otherwise(frontier, crawled, path, monkeypatch):
+    """A relative path and a symlink are the file, for `--trim` and for who must not overwrite it."""
+    _trim(frontier, path)
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    monkeypatch.chdir(path.parent)
+    for name in (link, "pages.jsonl", f"../{path.parent.name}/pages.jsonl"):
+        crawled(2)
+        assert _trim(frontier, name).trimmed == 2
+
+    assert len(path.read_bytes().splitlines()) == 11
+    assert results.status(frontier.client, frontier.crawl).trimmed_to == str(path)
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(link)) == 11
+    path.with_name("pages.jsonl.cursor").unlink()
+    with pytest.raises(UsageError, match="holds records that were trimmed"):
+        files.to_file(frontier.client, frontier.crawl, "jsonl", str(link))
+
+
+def test_a_file_that_was_moved_is_not_begun_anew_under_its_name(frontier, crawled, path):
+    """It would be a second one; moved back, it goes on."""
+    _trim(frontier, path)
+    crawled(2)
+    away = path.rename(path.with_name("away.jsonl"))
+    with pytest.raises(UsageError, match=r"were trimmed into .* move it and its cursor back"):
+        _trim(frontier, path)
+    assert not path.exists()
+    away.rename(path)
+
+    assert _trim(frontier, path) == trimmed.Trimmed(records=7, trimmed=2, kept=0)
+
+
+def test_of_two_exports_at_once_the_later_one_trims_nothing(frontier, crawled, path, monkeypatch):
+    """Both have found that nothing was trimmed; the script decides, and no record is in the wrong file alone."""
+    write, begun = files.write_cursor, []
+    other = path.with_name("other.jsonl")
+
+    def overtaken(*arguments):
+        write(*arguments)
+        if not begun:
+            begun.append(1)
+            _trim(frontier, other)
+            crawled(2)
+
+    monkeypatch.setattr(files, "write_cursor", overtaken)
+    with pytest.raises(UsageError, match=f"were trimmed into {other}"):
+        _trim(frontier, path)
+
+    assert _left(frontier) == (2, 2, 5)
+    assert results.status(frontier.client, frontier.crawl).trimmed_to == str(other)
+    with other.open("rb") as file:
+        assert _audit(frontier, file).clean
