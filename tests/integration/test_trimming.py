@@ -364,3 +364,42 @@ def test_of_two_exports_at_once_the_later_one_trims_nothing(frontier, crawled, p
     assert results.status(frontier.client, frontier.crawl).trimmed_to == str(other)
     with other.open("rb") as file:
         assert _audit(frontier, file).clean
+
+
+def test_an_audit_with_a_file_of_something_else_says_so(frontier, crawled, path):
+    """One line instead of twenty absent records; an empty file is right where nothing was trimmed."""
+    foreign, empty = path.with_name("foreign"), path.with_name("empty.jsonl")
+    foreign.write_bytes(b"\x7fELF\n" + b'{"url":"http://elsewhere.test/","outcome":"ok"}\n')
+    empty.touch()
+    with empty.open("rb") as file:
+        assert _audit(frontier, file).clean
+    with foreign.open("rb") as file, pytest.raises(UsageError, match="leave --with out: none was trimmed"):
+        _audit(frontier, file)
+    _trim(frontier, path)
+    for wrong in (foreign, empty):
+        with (
+            wrong.open("rb") as file,
+            pytest.raises(UsageError, match=rf"--with {wrong}: no line of it is a record of .*name {path}"),
+        ):
+            _audit(frontier, file)
+
+
+@pytest.mark.parametrize("text", [b'{"url":"http://x.te', b"\xff\xfe", b"[]", b'{"url":"http://x.test/"}'])
+def test_a_damaged_record_is_a_fault_and_is_not_trimmed(frontier, crawled, path, text):
+    """It is named, no digest is made without it, and it stays in Redis."""
+    client, crawl = frontier.client, frontier.crawl
+    _, (_, fingerprint), *_ = results.entries(client, crawl)
+    client.hset(keys.records(crawl), fingerprint, text)
+    # As a crawl in which URLs were tried again has it: the generations are read from the records.
+    client.hset(keys.crawl(crawl), "generation", 1)
+    found = _audit(frontier)
+
+    assert (found.clean, found.records, found.damaged, found.missing, found.strays) == (False, 5, 1, 0, 0)
+    assert found.digest is None
+    assert [(fault.kind, fault.fingerprint) for fault in found.faults] == [("damaged", fingerprint)]
+    assert _trim(frontier, path) == trimmed.Trimmed(records=5, trimmed=4, kept=1)
+    assert _trim(frontier, path) == trimmed.Trimmed(records=5, trimmed=0, kept=1)
+    assert _left(frontier) == (1, 1, 4)
+    with path.open("rb") as file:
+        again = _audit(frontier, file)
+    assert (again.records, again.damaged, again.absent) == (5, 1, 0)
