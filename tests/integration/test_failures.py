@@ -138,6 +138,21 @@ def test_failures_of_one_reason_are_a_line_each(sick, run):
     assert [sick[1].url(SHUT)] == [json.loads(line)["url"] for line in objects]
 
 
+def test_no_failure_of_a_reason_is_said(sick, monkeypatch, capsys):
+    """On standard error, and not with --json: pipes get what they got."""
+    monkeypatch.setenv("CRAWL_STATE_DIR", str(sick[0].state))
+    said = []
+    for more in ((), ("--json",)):
+        capsys.readouterr()
+        assert not cli.main(["failures", "--reason", "lost", *more], standalone_mode=False)
+        said.append(tuple(capsys.readouterr()))
+
+    assert [
+        ("", "one: no URL failed or was skipped for the reason 'lost' (finished)\n"),
+        ("", ""),
+    ] == said
+
+
 def test_one_damaged_crawl_hides_no_other_one(sick, run):
     """`list` shows it as damaged; who needs its options gets one line."""
     client = sick[2]
