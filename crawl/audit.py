@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from crawl import keys, names, records, results, temporary, tombstones, urls
+from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from crawl.inventory import SLICE, Inventory
 
@@ -30,7 +32,7 @@ NAMED = 20
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One URL with which something is wrong: `missing`, `duplicate`, `stray`, or `absent` from the file given.
+    """One URL with which something is wrong: `missing`, `duplicate`, `stray`, `damaged`, or `absent` from the file.
 
     `url` is None where nothing that is kept names it.
     """
@@ -47,6 +49,7 @@ class Audit(msgspec.Struct, frozen=True):
     `cancelled` ones have none because the crawl was cancelled before they were done. `strays` have a record and were
     never admitted. `retried` URLs were tried again, in `generations` of `retry`. `faults` names the first of each kind.
     `trimmed` of the `records` are in a file only; the file given lacks `absent` of these, or has them otherwise.
+    `damaged` of the `records` cannot be read.
     """
 
     crawl: str
@@ -54,7 +57,7 @@ class Audit(msgspec.Struct, frozen=True):
     missing: int
     duplicate: int
     capped: int
-    #: None where records were trimmed and no file is given that holds them all.
+    #: None where records were trimmed and no file is given that holds them all, and where one is damaged.
     digest: str | None
     pending: int = 0
     state: str = ""
@@ -65,11 +68,12 @@ class Audit(msgspec.Struct, frozen=True):
     faults: list[Fault] = []
     trimmed: int = 0
     absent: int = 0
+    damaged: int = 0
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is missing, double, absent, or there without having been admitted."""
-        return not (self.missing or self.duplicate or self.strays or self.absent)
+        """Whether nothing is missing, double, damaged, absent, or there without having been admitted."""
+        return not (self.missing or self.duplicate or self.strays or self.absent or self.damaged)
 
 
 class Told(msgspec.Struct):
@@ -84,10 +88,9 @@ class Told(msgspec.Struct):
     redirect_to: str | None = None
 
 
-class _Placed(msgspec.Struct):
-    """What is read of a record to compare it with what was admitted."""
+class _Placed(Told):
+    """What is read of a record to compare it with what was admitted, and to see that the digest can be made of it."""
 
-    url: str
     generation: int = 0
 
 
@@ -128,8 +131,8 @@ def row_of(row: Told) -> bytes:
 def audit(client: redis.Redis, crawl: str, file: BinaryIO | None = None) -> Audit:
     """Compare what was admitted with what has a record.
 
-    `file` holds the lines into which records were trimmed. Raises UnknownCrawlError, and UsageError when the folder of
-    temporary files is full or cannot be written.
+    `file` holds the lines into which records were trimmed. Raises UnknownCrawlError, and UsageError when no line of the
+    file is a record of this crawl, or when the folder of temporary files is full or cannot be written.
     """
     for _ in range(LOOKS):
         trimmed = tombstones.count(client, crawl)
@@ -167,6 +170,7 @@ class _Auditing:
             for one, stone in tombstones.of_crawl(self._client, self._crawl, buckets)
         )
         if self._file is not None:
+            self._check_file(self._file)
             inventory.keep(self._read_file(self._file))
         # A URL is admitted, then it is pending, then it has a record; one to be tried again is marked, then pending.
         for _ in range(LOOKS):
@@ -175,7 +179,9 @@ class _Auditing:
             unmet = inventory.forget_met() + sum(1 for _ in self._astray())
             if not unmet or status.state != names.RUNNING:
                 break
-        inventory.record(self._read_records())
+        damaged: list[str] = []
+        inventory.record(self._read_records(damaged))
+        inventory.damage(damaged)
         self._read_stream()
         self._compare()
         return Audit(
@@ -195,6 +201,7 @@ class _Auditing:
             faults=self._named(),
             trimmed=inventory.buried(),
             absent=self._counts.get("absent", 0),
+            damaged=self._counts.get("damaged", 0),
         )
 
     def _marked(self) -> Iterator[str]:
@@ -211,11 +218,32 @@ class _Auditing:
 
         self._inventory.list_(read())
 
-    def _read_records(self) -> Iterator[tuple[str, int, bool, str]]:
+    def _read_records(self, damaged: list[str]) -> Iterator[tuple[str, int, bool, str]]:
+        """Yield fingerprint, generation, whether that is its own, and URL; list those that cannot be read."""
         decoder = msgspec.json.Decoder(_Placed)
         for key, line in self._client.hscan_iter(keys.records(self._crawl), count=SLICE):
-            found, fingerprint = decoder.decode(line), key.decode()
+            fingerprint = key.decode()
+            try:
+                found = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                damaged.append(fingerprint)
+                continue
             yield fingerprint, found.generation, str(urls.fingerprint(found.url)) == fingerprint, found.url
+
+    def _check_file(self, file: BinaryIO) -> None:
+        """Raise UsageError when the file has nothing to do with this crawl, instead of naming all that it lacks."""
+        if any(self._inventory.is_admitted(int(one)) for one, *_ in self._read_file(file)):
+            return
+        # What an export left empty is right where nothing was trimmed.
+        if self._inventory.buried() or file.seek(0, os.SEEK_END):
+            where = tombstones.place(self._client, self._crawl)
+            remedy = (
+                f"name {where}, into which they were trimmed"
+                if where
+                else "leave --with out: none was trimmed"
+            )
+            message = f"--with {file.name}: no line of it is a record of '{self._crawl}'; {remedy}"
+            raise UsageError(message)
 
     def _read_file(self, file: BinaryIO) -> Iterator[tuple[str, bytes, bytes, str]]:
         """Yield of each line its fingerprint, its row of the digest as a tombstone has it and whole, and its URL."""
@@ -230,7 +258,9 @@ class _Auditing:
             yield str(urls.fingerprint(told.url)), tombstones.row_hash(row), row, told.url
 
     def _is_partial(self) -> bool:
-        """Whether there are records of which only a tombstone is at hand."""
+        """Whether there are records of which only a tombstone is at hand, or that cannot be read."""
+        if self._counts.get("damaged", 0):
+            return True
         return self._inventory.buried() > 0 and (self._file is None or self._counts.get("absent", 0) > 0)
 
     def _in_order(self) -> Iterator[bytes]:
@@ -268,6 +298,8 @@ class _Auditing:
             self._fault("duplicate", fingerprint, "the results stream lists it once more than it was tried")
         for fingerprint in _still(found.strangers(), self._not_admitted):
             self._fault("stray", fingerprint, "it has a record and was never admitted")
+        for fingerprint in found.damaged():
+            self._fault("damaged", fingerprint, "what Redis keeps as its record cannot be read")
         for fingerprint in found.misplaced():
             self._fault("stray", fingerprint, "its record is kept under the fingerprint of another URL")
         for fingerprint in found.absent() if self._file is not None else ():
@@ -307,10 +339,12 @@ class _Auditing:
         """Whether what the results stream lists last is not what the record is."""
         self._read_stream()
         decoder = msgspec.json.Decoder(_Placed)
-        generations = [
-            None if line is None else decoder.decode(line).generation
-            for line in self._ask(keys.records(self._crawl), part)
-        ]
+        generations: list[int | None] = []
+        for line in self._ask(keys.records(self._crawl), part):
+            try:
+                generations.append(None if line is None else decoder.decode(line).generation)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                generations.append(None)
         return [
             generation is not None and self._inventory.newest(one) != generation
             for one, generation in zip(part, generations, strict=True)
@@ -380,6 +414,9 @@ def _mentioned(client: redis.Redis, crawl: str, seeds: Iterable[str]) -> Iterato
         start = f"({rows[-1][0].decode()}"
     decoder = msgspec.json.Decoder(_Leads)
     for _, line in results.lines(client, crawl):
-        record = decoder.decode(line)
+        try:
+            record = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
         yield from record.links
         yield from (url for url in (record.redirect_to, record.parent) if url is not None)

@@ -5,6 +5,7 @@ PoolcrawlError
 │   ├── SettingError      a CRAWL_* variable
 │   ├── UnknownCrawlError no such crawl
 │   │   └── NoCrawlYetError   nor any other in this state directory
+│   ├── DamagedCrawlError what Redis keeps of a crawl cannot be read
 │   └── CrawlExistsError  the name is taken with other options
 ├── UnavailableError      Redis, a worker or a server cannot be reached     -> exit 3
 ├── StoppedError          paused or stopped before the end (memory, disk)   -> exit 4
@@ -41,6 +42,10 @@ class UnknownCrawlError(UsageError):
 
 class NoCrawlYetError(UnknownCrawlError):
     """No crawl was ever made in this state directory."""
+
+
+class DamagedCrawlError(UsageError):
+    """What Redis keeps of a crawl cannot be read."""
 
 
 class CrawlExistsError(UsageError):

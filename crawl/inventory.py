@@ -24,6 +24,7 @@ CREATE TABLE retried (f INTEGER PRIMARY KEY, met INTEGER DEFAULT 0);
 CREATE TABLE entry (f INTEGER, g INTEGER, n INTEGER, PRIMARY KEY (f, g)) WITHOUT ROWID;
 CREATE TABLE record (f INTEGER PRIMARY KEY, g INTEGER, is_own INTEGER, url TEXT);
 CREATE TABLE stone (f INTEGER PRIMARY KEY, g INTEGER, hash BLOB);
+CREATE TABLE damaged (f INTEGER PRIMARY KEY);
 CREATE TABLE kept (f INTEGER PRIMARY KEY, row BLOB, url TEXT);
 """
 
@@ -69,6 +70,18 @@ class Inventory:
             ((int(fingerprint), generation, own, url) for fingerprint, generation, own, url in rows),
         )
 
+    def damage(self, fingerprints: Iterable[str]) -> None:
+        """Take down under which fingerprints something is kept that cannot be read as a record."""
+        self._write("INSERT OR IGNORE INTO damaged VALUES (?)", ((int(one),) for one in fingerprints))
+
+    def damaged(self) -> Iterator[int]:
+        """Yield under which fingerprints something is kept that cannot be read as a record."""
+        return self._column("SELECT f FROM damaged")
+
+    def is_admitted(self, fingerprint: int) -> bool:
+        """Whether a URL was admitted when that was looked at."""
+        return self._number("SELECT count(*) FROM admitted WHERE f = ?", fingerprint) > 0
+
     def bury(self, stones: Iterable[tuple[str, int, bytes]]) -> None:
         """Take down trimmed records: fingerprint, generation, hash of the row of the digest."""
         self._write(
@@ -100,7 +113,7 @@ class Inventory:
     def without_record(self) -> Iterator[int]:
         """Yield what is in the results stream and has no record."""
         return self._column(
-            "SELECT DISTINCT f FROM entry WHERE f NOT IN (SELECT f FROM record) "
+            "SELECT DISTINCT f FROM entry WHERE f NOT IN (SELECT f FROM record UNION ALL SELECT f FROM damaged) "
             "AND NOT EXISTS (SELECT 1 FROM stone WHERE stone.f = entry.f AND stone.g >= entry.g)"
         )
 
@@ -131,7 +144,8 @@ class Inventory:
         return self._column(
             "SELECT f FROM record WHERE f NOT IN (SELECT f FROM admitted) "
             "UNION SELECT f FROM entry WHERE f NOT IN (SELECT f FROM admitted) "
-            "UNION SELECT f FROM stone WHERE f NOT IN (SELECT f FROM admitted)"
+            "UNION SELECT f FROM stone WHERE f NOT IN (SELECT f FROM admitted) "
+            "UNION SELECT f FROM damaged WHERE f NOT IN (SELECT f FROM admitted)"
         )
 
     def misplaced(self) -> Iterator[int]:
@@ -165,8 +179,8 @@ class Inventory:
 
     def records(self) -> int:
         """Return how many records there are, trimmed ones with them."""
-        return self._count("record") + self._number(
-            "SELECT count(*) FROM stone WHERE f NOT IN (SELECT f FROM record)"
+        return self._number(
+            "SELECT count(*) FROM (SELECT f FROM record UNION SELECT f FROM stone UNION SELECT f FROM damaged)"
         )
 
     def buried(self) -> int:
@@ -191,8 +205,8 @@ class Inventory:
     def _count(self, table: str) -> int:
         return self._number(f"SELECT count(*) FROM {table}")  # noqa: S608 - a constant
 
-    def _number(self, query: str) -> int:
-        return int(self._store.execute(query).fetchone()[0])
+    def _number(self, query: str, *values: int) -> int:
+        return int(self._store.execute(query, values).fetchone()[0])
 
     def _column(self, query: str) -> Iterator[int]:
         return (row[0] for row in self._store.execute(query))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,7 +10,7 @@ import msgspec
 
 from crawl import keys, names, records, urls
 from crawl.errors import UnknownCrawlError
-from crawl.frontier import Frontier, check_schema
+from crawl.frontier import Frontier, check_schema, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def status(client: redis.Redis, crawl: str) -> Status:
         state=about["state"],
         paused_by=about.get("paused_by"),
         active_ms=int(about.get("active_ms", 0)),
-        demo=records.options_from_json(about["options"]).demo,
+        demo=options_of(crawl, about.get("options", "")).demo,
         pumped=pumped,
         created_ms=int(about["created_at"]),
         ended_ms=int(about["ended_at"]) if "ended_at" in about else None,
@@ -216,7 +217,9 @@ def _records(
     for entry, record in zip(batch, found, strict=True):
         newer = False
         if tried_again and record is not None:
-            newer = _generation_decoder.decode(record).generation > entry.generation
+            # A damaged record is given as it is; the audit names it.
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                newer = _generation_decoder.decode(record).generation > entry.generation
         yield entry, record, newer
 
 

@@ -8,6 +8,7 @@ small hashes as the seen set has buckets, which Redis stores as plain arrays.
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawl import keys, records, urls
@@ -84,8 +85,13 @@ def count(client: redis.Redis, crawl: str) -> int:
 
 
 def place(client: redis.Redis, crawl: str) -> str:
-    """Return the file into which a crawl's records were trimmed last, empty when none were."""
+    """Return the file into which a crawl's records were trimmed, empty when none were."""
     return (client.hget(keys.crawl(crawl), "trimmed_to") or b"").decode()
+
+
+def is_place(where: str, name: str | os.PathLike[str]) -> bool:
+    """Whether a name, however it is spelled, is that of the file into which records were trimmed."""
+    return bool(where) and os.path.realpath(where) == os.path.realpath(name)
 
 
 def told(trimmed: int, where: str) -> str:

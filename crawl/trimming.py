@@ -9,6 +9,7 @@ import msgspec
 
 from crawl import keys, tombstones, urls
 from crawl.audit import Told, row_of
+from crawl.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,10 +33,13 @@ _told = msgspec.json.Decoder(_Told)
 def trim(frontier: Frontier, rows: Sequence[tuple[str, bytes]], *, buckets: int, to: str) -> int:
     """Remove records, given as (stream id, record), that stand in the file `to`; return how many were.
 
-    One that is not as given any more, is gone, or waits to be tried again, stays. Safe to repeat and to interrupt.
+    One that is not as given any more, is gone, waits to be tried again, or is damaged, stays. Safe to repeat and to
+    interrupt.
+    Raises UsageError where records were trimmed into another file, maybe while this one was written.
     """
-    return sum(
-        frontier.trim(
+    removed = 0
+    for part in _slices(rows):
+        done = frontier.trim(
             [
                 (
                     identifier,
@@ -54,7 +58,17 @@ def trim(frontier: Frontier, rows: Sequence[tuple[str, bytes]], *, buckets: int,
             prefix=keys.tombstones_prefix(frontier.crawl),
             to=to,
         )
-        for part in _slices(rows)
+        if done < 0:
+            raise second_file(frontier.crawl, tombstones.place(frontier.client, frontier.crawl))
+        removed += done
+    return removed
+
+
+def second_file(crawl: str, place: str) -> UsageError:
+    """Return the error for an export that would trim into a second file."""
+    return UsageError(
+        f"records of '{crawl}' were trimmed into {place}, which must hold all that are; go on with that file (if it "
+        "was moved, move it and its cursor back), or export to another one without --trim"
     )
 
 
@@ -62,7 +76,10 @@ def _slices(rows: Sequence[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes
     part: list[tuple[str, bytes, _Told]] = []
     size = 0
     for identifier, record in rows:
-        part.append((identifier, record, _told.decode(record)))
+        try:
+            part.append((identifier, record, _told.decode(record)))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # a damaged one stays, for the audit to name
         size += len(record)
         if len(part) >= ROWS_PER_CALL or size >= BYTES_PER_CALL:
             yield part

@@ -49,6 +49,9 @@ class Cursor(msgspec.Struct):
 
 def check_writable(name: str) -> None:
     """Raise UsageError, before any work is done, when a file cannot be written."""
+    if not name:
+        message = "--output: the name of the file is empty; name a file, or leave the option out"
+        raise UsageError(message)
     path = Path(name)
     try:
         if path.is_dir():
@@ -133,6 +136,8 @@ def to_file(
 
 
 def _cursor_path(path: Path) -> Path:
+    # Beside the file itself, also where it is named by a symlink: one file, one cursor.
+    path = Path(os.path.realpath(path))
     return path.with_name(path.name + ".cursor")
 
 
@@ -154,11 +159,12 @@ def continued(client: redis.Redis, crawl: str, path: Path) -> Cursor:
     size = path.stat().st_size if path.exists() else 0
     if cursor is not None and cursor.crawl_id == crawl_id and size >= cursor.size:
         return cursor
-    known = tombstones.place(client, crawl) == str(path.absolute())
+    known = tombstones.is_place(tombstones.place(client, crawl), path)
     if size and (known or (cursor is not None and cursor.trimmed)):
+        remedy = "name another file" + (" and leave --trim out" if known else "")
         message = (
             f"--output {path} holds records that were trimmed, maybe the only copy, and cannot be continued with "
-            f"'{crawl}' (its cursor {_cursor_path(path).name} says otherwise, or is gone); name another file"
+            f"'{crawl}' (its cursor {_cursor_path(path).name} says otherwise, or is gone); put that back, or {remedy}"
         )
         raise UsageError(message)
     return Cursor(crawl_id=crawl_id, last="-", size=0, records=0)

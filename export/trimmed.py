@@ -7,12 +7,13 @@ leaves each record in the file, in Redis, or in both; the next run with `--trim`
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import results, trimming
+from crawl import results, tombstones, trimming
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from export import files
@@ -49,7 +50,8 @@ class Trimmed(msgspec.Struct):
 def to_file(client: redis.Redis, crawl: str, name: str) -> Trimmed:
     """Write a crawl's records to a file, and remove from Redis what is safely there.
 
-    Raises UsageError when the file cannot be written, or is none.
+    Raises UsageError when the file cannot be written, or is none, or is not the one into which records were trimmed
+    before: whoever keeps only the file that `status` names must have them all.
     """
     path = Path(name)
     if path.exists() and not path.is_file():
@@ -59,7 +61,11 @@ def to_file(client: redis.Redis, crawl: str, name: str) -> Trimmed:
     stored = frontier.options()
     if stored is None:
         raise results.unknown(client, crawl)
-    buckets, to = stored[0].seen_buckets, str(path.absolute())
+    place = tombstones.place(client, crawl)
+    if place and not tombstones.is_place(place, path):
+        raise trimming.second_file(crawl, place)
+    # Spelled as before, since the script compares.
+    buckets, to = stored[0].seen_buckets, place or os.path.realpath(path)
     found = Trimmed()
 
     def remove(rows: list[tuple[str, bytes]]) -> None:
@@ -68,11 +74,16 @@ def to_file(client: redis.Redis, crawl: str, name: str) -> Trimmed:
         found.kept += len(rows) - done
 
     cursor = files.continued(client, crawl, path)
+    if place and not cursor.size:
+        # Somebody has taken the file away: one begun anew would be a second one under the same name.
+        raise trimming.second_file(crawl, place)
     if cursor.size:
         if not cursor.trimmed:
             cursor.trimmed = True
             files.write_cursor(path, cursor)
-        found.kept += _remove_written(client, crawl, path, cursor, remove)
+        # Not in one statement: `remove` counts there meanwhile.
+        lacking = _remove_written(client, crawl, path, cursor, remove)
+        found.kept += lacking
     found.records = files.to_file(client, crawl, FORMAT, name, written=remove)
     return found
 
@@ -108,7 +119,10 @@ def _in_file(rows: Iterable[tuple[str, bytes]], lines: Iterator[bytes]) -> Itera
     """Yield those rows whose record is a line of the file; both are in order of completion."""
     named = msgspec.json.Decoder(_Named)
     for row in rows:
-        own = named.decode(row[1])
+        try:
+            own = named.decode(row[1])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
         for line in lines:
             if line == row[1]:
                 yield row

@@ -266,7 +266,7 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
         say(warning)
     if options["dry_run"]:
         return rehearsal.rehearse(own, planned, as_json=options["as_json"])
-    if options["output"]:
+    if options["output"] is not None:
         files.check_writable(options["output"])
     plan = Plan(
         settings=own,

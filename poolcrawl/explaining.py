@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ import click
 import msgspec
 
 from crawl import names, results, settings, tombstones, urls
-from crawl.errors import UsageError
+from crawl.errors import PoolcrawlError, UsageError
 from crawl.frontier import Frontier
 from crawl.parked import parked_entry
 from crawl.scope import Scope
@@ -78,6 +80,9 @@ def why(words: tuple[str, ...], *, as_json: bool) -> None:
         raise UsageError(message)
     seed = urls.judge_seed(words[-1])
     if seed.url is None:
+        if len(words) == 1 and _names_no_page(words[0]):
+            message = f"'{words[0]}' is no URL; give a URL: poolcrawl why {words[0] or 'CRAWL'} URL"
+            raise UsageError(message)
         raise UsageError(seed.error)
     with reading(settings.load()) as client:
         told = explain(
@@ -87,6 +92,15 @@ def why(words: tuple[str, ...], *, as_json: bool) -> None:
         print(msgspec.json.encode(told).decode())
     else:
         print("\n".join(lines(told)))
+
+
+def _names_no_page(word: str) -> bool:
+    """Whether a word is the name of a crawl, or could be that of one and not of a host."""
+    if not re.search(r"[.:/]", word):
+        return True
+    with contextlib.suppress(PoolcrawlError), reading(settings.load()) as client:
+        return word in results.crawls(client)
+    return False
 
 
 def explain(client: redis.Redis, crawl: str, typed: str, canonical: str) -> Told:

@@ -41,8 +41,13 @@ def failures(crawl: str | None, reason: str | None, *, as_json: bool) -> None:
         name = results.resolve(client, crawl)
         if reason is not None:
             status = results.status(client, name)
+            found_any = False
             for failure in failing.failures(client, name, reason):
+                found_any = True
                 print(msgspec.json.encode(failure).decode() if as_json else _row(failure))
+            if not found_any and not as_json:
+                still = " of which Redis has the record" if status.trimmed else ""
+                say(f"{name}: no URL{still} failed or was skipped for the reason '{reason}' ({status.state})")
             if status.trimmed:
                 where = tombstones.told(status.trimmed, status.trimmed_to)
                 say(f"'{name}': {where}; failures among them are not here")

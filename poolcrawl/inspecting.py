@@ -17,7 +17,7 @@ from rich.table import Table
 from crawl import audit as auditing
 from crawl import politeness as judging
 from crawl import results, settings, share, tombstones
-from crawl.errors import UsageError
+from crawl.errors import DamagedCrawlError, UsageError
 from embedded.attachment import reading
 from export import files, trimmed
 from poolcrawl import checkup, summary
@@ -41,26 +41,28 @@ def reader_may_leave() -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_crawls(*, as_json: bool) -> None:
     """List all crawls, oldest first."""
-    found, others = [], {}
+    found: list[results.Status] = []
+    others: dict[str, UsageError] = {}
     with reading(settings.load()) as client:
         for name in results.crawls(client):
             try:
                 found.append(results.status(client, name))
-            except UsageError as error:  # of another release
-                others[name] = str(error)
+            except UsageError as error:  # of another release, damaged, or deleted meanwhile
+                others[name] = error
     if as_json:
         for one in found:
             print(json.dumps(summary.as_dict(one)))
         for name, why in others.items():
-            print(json.dumps({"crawl": name, "state": None, "error": why}))
+            print(json.dumps({"crawl": name, "state": None, "error": str(why)}))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("crawl", "state", "pages", "admitted", "seconds"):
         table.add_column(column, justify="left" if column in ("crawl", "state") else "right")
     for one in found:
         table.add_row(one.crawl, one.state, str(one.done), str(one.admitted), f"{one.elapsed_s:.1f}")
-    for name in others:
-        table.add_row(name, "of another release", "", "", "")
+    for name, why in others.items():
+        state = "damaged" if isinstance(why, DamagedCrawlError) else "of another release"
+        table.add_row(name, state, "", "", "")
     Console(highlight=False).print(table)
 
 
@@ -119,14 +121,14 @@ def export(crawl: str | None, output: str, format_name: str, *, trim: bool) -> N
             )
             if found.kept:
                 print(
-                    f"{found.kept} records were not trimmed: they are not in {output} as they are in Redis, or wait to "
-                    "be tried again",
+                    f"{found.kept} records were not trimmed: they are not in {output} as they are in Redis, wait to be "
+                    "tried again, or are damaged (`poolcrawl audit` tells)",
                     file=sys.stderr,
                 )
         else:
             count = files.to_file(client, name, format_name, output)
             print(f"{count} records of '{name}' in {output}", file=sys.stderr)
-        if before.trimmed and str(Path(output).absolute()) != before.trimmed_to:
+        if before.trimmed and not (output != "-" and tombstones.is_place(before.trimmed_to, output)):
             print(
                 f"'{name}': {tombstones.told(before.trimmed, before.trimmed_to)}; not here", file=sys.stderr
             )
@@ -164,6 +166,7 @@ def audit(crawl: str | None, *, politeness: bool, file: Path | None, as_json: bo
         unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
         print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
         strays = f", never admitted {found.strays}" if found.strays else ""
+        strays += f", damaged {found.damaged}" if found.damaged else ""
         print(
             f"  missing {found.missing}, duplicate {found.duplicate}{strays}, kept out by a cap {found.capped}"
         )
@@ -179,7 +182,10 @@ def audit(crawl: str | None, *, politeness: bool, file: Path | None, as_json: bo
             print(f"  {tombstones.told(found.trimmed, place)}")
         if found.absent:
             print(f"  {found.absent} of them are not in {file}, or not as they were")
-        without = "none: of trimmed records only `audit --with FILE` can tell" if found.digest is None else ""
+        if found.damaged:
+            without = "none: records are damaged"
+        else:
+            without = "none: of trimmed records only `audit --with FILE` can tell"
         print(f"  digest {found.digest or without}")
     return 0 if found.clean and not (manners and manners.violations) else 1
 

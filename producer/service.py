@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from crawl import broker, connection, keys, lifecycle, names, records
-from crawl.errors import PoolcrawlError
+from crawl.errors import DamagedCrawlError, PoolcrawlError
 from crawl.frontier import Frontier
 from producer import fleet
 from producer.pump import AWAY, LOST, Pump
@@ -142,7 +142,10 @@ class Service:
                 pipe.time()
                 *answers, clock = pipe.execute()
             for name, about, marks in zip(part, answers[::2], answers[1::2], strict=True):
-                self._consider(name, about, marked=bool(marks), now_s=clock[0])
+                try:
+                    self._consider(name, about, marked=bool(marks), now_s=clock[0])
+                except DamagedCrawlError as error:
+                    self._once(f"{name}: left alone: {error}")
 
     def _consider(self, name: str, about: list[bytes | None], *, marked: bool, now_s: int) -> None:
         state, schema, cleared, ended = about

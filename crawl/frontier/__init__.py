@@ -23,7 +23,7 @@ from crawl.frontier.leases import (
 from crawl.frontier.looks import Looks
 from crawl.frontier.origins import Origins
 from crawl.frontier.outcomes import Outcomes
-from crawl.frontier.states import States, check_schema
+from crawl.frontier.states import States, check_schema, options_of
 
 __all__ = [
     "BATCH_BUDGET_S",
@@ -34,6 +34,7 @@ __all__ = [
     "RETRIED_PER_CALL",
     "Frontier",
     "check_schema",
+    "options_of",
     "renew",
 ]
 

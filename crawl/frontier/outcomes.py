@@ -248,7 +248,10 @@ class Outcomes(Verbs):
         return found
 
     def trim(self, rows: Sequence[tuple[str, str, int, str]], stones: bytes, *, prefix: str, to: str) -> int:
-        """Remove records that are in a file; `crawl/trimming.py` says which. Return how many were removed."""
+        """Remove records that are in a file; `crawl/trimming.py` says which. Return how many were removed.
+
+        It is -1, and none was, where records of this crawl were trimmed into another file.
+        """
         arguments = pack(
             {
                 "rows": rows,

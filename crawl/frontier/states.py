@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from crawl import keys, names, records
-from crawl.errors import UsageError
+from crawl.errors import DamagedCrawlError, UsageError
 from crawl.frontier.verbs import Verbs
 from crawl.scope import scope_entry
 
@@ -38,7 +40,7 @@ class States(Verbs):
             channel=keys.states(),
         )
         check_schema(self.crawl, schema)
-        return bool(made), records.options_from_json(stored), state.decode()
+        return bool(made), options_of(self.crawl, stored), state.decode()
 
     def options(self) -> tuple[CrawlOptions, str, str, str] | None:
         """Return the crawl's options, id, revision and state, or None when there is no such crawl."""
@@ -47,7 +49,7 @@ class States(Verbs):
             return None
         check_schema(self.crawl, stored[4])
         return (
-            records.options_from_json(stored[0]),
+            options_of(self.crawl, stored[0]),
             stored[1].decode(),
             stored[2].decode(),
             stored[3].decode(),
@@ -141,6 +143,19 @@ def check_schema(crawl: str, schema: bytes | int) -> None:
         raise UsageError(message)
 
 
+def options_of(crawl: str, text: bytes | str) -> CrawlOptions:
+    """Return a crawl's options as Redis keeps them. Raises DamagedCrawlError when they cannot be read."""
+    try:
+        return records.options_from_json(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        message = (
+            f"crawl '{crawl}' is damaged: its options in Redis cannot be read ({error}); bring Redis' data back from a "
+            "backup, or choose another --name"
+        )
+        raise DamagedCrawlError(message) from None
+
+
 def _texts(flat: list[bytes]) -> dict[str, str]:
-    texts = [part.decode() for part in flat]
+    # What is no UTF-8 is judged by whoever reads the field.
+    texts = [part.decode(errors="surrogateescape") for part in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -4,11 +4,14 @@
 -- ARGV[12]: the rows' tombstones, one after the other
 -- Returns how many were trimmed. A record that is gone, another one by now, or to be replaced by a newer one (`retry`), stays
 -- as it is with its entry in the stream. Of a crawl that is being deleted nothing is trimmed.
--- A repeated call trims nothing twice.
+-- A repeated call trims nothing twice. Trimmed records are all in one file: returns -1, and trims nothing, where there are
+-- some in another one.
 -- Each row's first write frees memory, so that a full Redis lets it through.
 local trimmed = 0
 local state = call('HGET', CRAWL, 'state')
 if not state or state == 'deleted' then return 0 end
+local place = call('HGET', CRAWL, 'trimmed_to')
+if place and place ~= A.to then return -1 end
 for i, row in ipairs(A.rows) do
   local record = call('HGET', RECORDS, row[2])
   if record and redis.sha1hex(record) == row[4] and (over(state) or call('HEXISTS', A.retried, row[2]) == 0) then

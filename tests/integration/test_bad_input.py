@@ -214,6 +214,7 @@ CASES = {
     ),
     "dry run of nothing": case("crawl --dry-run --recrawl x", "--dry-run", "URL or --seeds FILE"),
     "why of nothing": case("why", "crawl's name and a URL", "poolcrawl why CRAWL URL"),
+    "why of a crawl alone": case("why demo-20261122", "'demo-20261122' is no URL", "poolcrawl why demo-2"),
     "why of no URL": case("why shops site.example", "'site.example' has no scheme", "http://site.example"),
     "why before any crawl": case(f"why {URL}", "no crawl has been made", "poolcrawl demo"),
     "malformed name": case(f"crawl {URL} --name a/b", "--name.*'a/b'", "letters, digits"),
@@ -245,6 +246,8 @@ CASES = {
     # Outputs.
     "output in no directory": case(f"crawl {URL} --output no/f.jsonl", "--output no/f.jsonl", "name a file"),
     "output that is a directory": case(f"crawl {URL} --output .", "--output .*directory", "name a file"),
+    "export to no name": Case(("export", "--output", ""), "--output.*is empty", "name a file"),
+    "output of no name": Case(("crawl", URL, "--output", ""), "--output.*is empty", "name a file"),
     "export in no directory": case("export --output no/f.jsonl", "--output no/f.jsonl", "name a file"),
     "unknown format": case("export --format xml", "--format.*'xml'", "'jsonl'"),
     # Redis.

@@ -138,6 +138,39 @@ def test_failures_of_one_reason_are_a_line_each(sick, run):
     assert [sick[1].url(SHUT)] == [json.loads(line)["url"] for line in objects]
 
 
+def test_no_failure_of_a_reason_is_said(sick, monkeypatch, capsys):
+    """On standard error, and not with --json: pipes get what they got."""
+    monkeypatch.setenv("CRAWL_STATE_DIR", str(sick[0].state))
+    said = []
+    for more in ((), ("--json",)):
+        capsys.readouterr()
+        assert not cli.main(["failures", "--reason", "lost", *more], standalone_mode=False)
+        said.append(tuple(capsys.readouterr()))
+
+    assert [
+        ("", "one: no URL failed or was skipped for the reason 'lost' (finished)\n"),
+        ("", ""),
+    ] == said
+
+
+def test_one_damaged_crawl_hides_no_other_one(sick, run):
+    """`list` shows it as damaged; who needs its options gets one line."""
+    client = sick[2]
+    client.hset(keys.crawl("two"), mapping={**client.hgetall(keys.crawl("one")), "options": b'{"seeds":\xff'})
+    client.zadd(keys.crawls(), {"two": 0})
+    told = [json.loads(line) for line in run("list", "--json")[1].splitlines()]
+    code, said = run("list")
+    with pytest.raises(UsageError, match=r"'two' is damaged: its options in Redis cannot be read.*backup"):
+        run("status", "two")
+    client.delete(keys.crawl("two"))
+    client.zrem(keys.crawls(), "two")
+
+    assert [("one", "finished"), ("two", None)] == [(one["crawl"], one["state"]) for one in told]
+    assert "is damaged" in told[1]["error"]
+    assert 0 == code
+    assert [["one", "finished"], ["two", "damaged"]] == [line.split()[:2] for line in said.splitlines()[1:]]
+
+
 def test_nothing_to_try_again_is_no_failure(run):
     """It is said, with where the others are listed."""
     assert (

@@ -170,6 +170,21 @@ def test_a_crawl_of_another_release_is_left_alone_and_named_once(world, running)
     assert standin.image(made("old")) == before
 
 
+def test_a_damaged_crawl_is_left_alone_and_ends_no_service(world, running):
+    """Its options cannot be read; the crawl beside it is served, and the damaged one is named once."""
+    client, frontier = world
+    options = standin.options()
+    for name in ("hurt", "other"):
+        standin.admit(frontier(name), options, f"http://{name}.test/")
+    client.hset(keys.crawl("hurt"), "options", "{")
+    service = running()
+
+    wait_for(lambda: service.said("hurt: left alone"), "the word that it is damaged")
+    wait_for(lambda: service.said("other: taken"), "the other crawl to be taken")
+    time.sleep(2.5)  # it looks at both every second
+    assert 1 == len(service.said("hurt:"))
+
+
 def test_a_paused_crawl_is_let_go_and_taken_again_when_it_is_resumed(world, running):
     """By any machine on that Redis."""
     client, made = world

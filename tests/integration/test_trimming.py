@@ -198,7 +198,7 @@ def test_a_record_that_was_replaced_meanwhile_is_kept(frontier, crawled, path):
     assert (found.trimmed, found.kept) == (4, 1)
     assert next(results.lines(client, crawl))[0] == identifier
     # The script looks as well: the record may be replaced between the read and the call.
-    assert trimming.trim(frontier, [(identifier, line)], buckets=16, to="x") == 0
+    assert trimming.trim(frontier, [(identifier, line)], buckets=16, to=str(path)) == 0
     assert next(results.lines(client, crawl))[0] == identifier
 
 
@@ -287,3 +287,119 @@ def test_a_tombstone_takes_few_bytes(client, new_frontier):
 
     assert client.object("encoding", key) == b"listpack"
     assert client.memory_usage(key, samples=0) / 60 < 60
+
+
+def test_a_second_file_is_refused_before_anything_is_written(frontier, crawled, path):
+    """`status` names one file, and whoever keeps that must have all; the line names it, and the remedy."""
+    _trim(frontier, path)
+    crawled(3)
+    other = path.with_name("other.jsonl")
+    with pytest.raises(
+        UsageError, match=rf"were trimmed into {path}, .*go on with that file.*without --trim"
+    ):
+        _trim(frontier, other)
+
+    assert not other.exists()
+    assert _left(frontier) == (3, 3, 5)
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(other)) == 3
+    assert results.status(frontier.client, frontier.crawl).trimmed_to == str(path)
+    assert _trim(frontier, path).trimmed == 3
+
+
+def test_a_file_into_which_nothing_was_trimmed_binds_nobody(frontier, path):
+    """An export that found no record has no claim."""
+    standin.admit(frontier, standin.options(), f"http://{frontier.crawl}.test/")
+    assert _trim(frontier, path).trimmed == 0
+    assert _trim(frontier, path.with_name("other.jsonl")).trimmed == 0
+
+
+def test_the_same_file_may_be_spelled_otherwise(frontier, crawled, path, monkeypatch):
+    """A relative path and a symlink are the file, for `--trim` and for who must not overwrite it."""
+    _trim(frontier, path)
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    monkeypatch.chdir(path.parent)
+    for name in (link, "pages.jsonl", f"../{path.parent.name}/pages.jsonl"):
+        crawled(2)
+        assert _trim(frontier, name).trimmed == 2
+
+    assert len(path.read_bytes().splitlines()) == 11
+    assert results.status(frontier.client, frontier.crawl).trimmed_to == str(path)
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(link)) == 11
+    path.with_name("pages.jsonl.cursor").unlink()
+    with pytest.raises(UsageError, match="holds records that were trimmed"):
+        files.to_file(frontier.client, frontier.crawl, "jsonl", str(link))
+
+
+def test_a_file_that_was_moved_is_not_begun_anew_under_its_name(frontier, crawled, path):
+    """It would be a second one; moved back, it goes on."""
+    _trim(frontier, path)
+    crawled(2)
+    away = path.rename(path.with_name("away.jsonl"))
+    with pytest.raises(UsageError, match=r"were trimmed into .* move it and its cursor back"):
+        _trim(frontier, path)
+    assert not path.exists()
+    away.rename(path)
+
+    assert _trim(frontier, path) == trimmed.Trimmed(records=7, trimmed=2, kept=0)
+
+
+def test_of_two_exports_at_once_the_later_one_trims_nothing(frontier, crawled, path, monkeypatch):
+    """Both have found that nothing was trimmed; the script decides, and no record is in the wrong file alone."""
+    write, begun = files.write_cursor, []
+    other = path.with_name("other.jsonl")
+
+    def overtaken(*arguments):
+        write(*arguments)
+        if not begun:
+            begun.append(1)
+            _trim(frontier, other)
+            crawled(2)
+
+    monkeypatch.setattr(files, "write_cursor", overtaken)
+    with pytest.raises(UsageError, match=f"were trimmed into {other}"):
+        _trim(frontier, path)
+
+    assert _left(frontier) == (2, 2, 5)
+    assert results.status(frontier.client, frontier.crawl).trimmed_to == str(other)
+    with other.open("rb") as file:
+        assert _audit(frontier, file).clean
+
+
+def test_an_audit_with_a_file_of_something_else_says_so(frontier, crawled, path):
+    """One line instead of twenty absent records; an empty file is right where nothing was trimmed."""
+    foreign, empty = path.with_name("foreign"), path.with_name("empty.jsonl")
+    foreign.write_bytes(b"\x7fELF\n" + b'{"url":"http://elsewhere.test/","outcome":"ok"}\n')
+    empty.touch()
+    with empty.open("rb") as file:
+        assert _audit(frontier, file).clean
+    with foreign.open("rb") as file, pytest.raises(UsageError, match="leave --with out: none was trimmed"):
+        _audit(frontier, file)
+    _trim(frontier, path)
+    for wrong in (foreign, empty):
+        with (
+            wrong.open("rb") as file,
+            pytest.raises(UsageError, match=rf"--with {wrong}: no line of it is a record of .*name {path}"),
+        ):
+            _audit(frontier, file)
+
+
+@pytest.mark.parametrize("text", [b'{"url":"http://x.te', b"\xff\xfe", b"[]", b'{"url":"http://x.test/"}'])
+def test_a_damaged_record_is_a_fault_and_is_not_trimmed(frontier, crawled, path, text):
+    """It is named, no digest is made without it, and it stays in Redis."""
+    client, crawl = frontier.client, frontier.crawl
+    _, (_, fingerprint), *_ = results.entries(client, crawl)
+    client.hset(keys.records(crawl), fingerprint, text)
+    # As a crawl in which URLs were tried again has it: the generations are read from the records.
+    client.hset(keys.crawl(crawl), "generation", 1)
+    found = _audit(frontier)
+
+    assert (found.clean, found.records, found.damaged, found.missing, found.strays) == (False, 5, 1, 0, 0)
+    assert found.digest is None
+    assert [(fault.kind, fault.fingerprint) for fault in found.faults] == [("damaged", fingerprint)]
+    assert _trim(frontier, path) == trimmed.Trimmed(records=5, trimmed=4, kept=1)
+    assert _trim(frontier, path) == trimmed.Trimmed(records=5, trimmed=0, kept=1)
+    assert _left(frontier) == (1, 1, 4)
+    with path.open("rb") as file:
+        again = _audit(frontier, file)
+    assert (again.records, again.damaged, again.absent) == (5, 1, 0)

@@ -10,7 +10,7 @@ import pytest
 from stack import Directory
 from website import Response, Website
 
-from crawl import settings
+from crawl import keys, settings
 from crawl.urls import canonical
 from embedded.attachment import reading
 from poolcrawl.explaining import explain
@@ -170,6 +170,21 @@ def test_an_unknown_crawl_is_one_line(crawled):
     assert 2 == done.code
     assert "there is no crawl 'two'; there are one" in done.stderr
     assert 1 == len(done.stderr.splitlines())
+
+
+def test_a_crawl_without_a_url_is_told_so(crawled):
+    """Also one whose name could be a host."""
+    directory, _ = crawled
+    with reading(settings.load({"CRAWL_STATE_DIR": str(directory.state)})) as client:
+        client.zadd(keys.crawls(), {"shop.v2": 0})
+        done = directory.run("why", "shop.v2")
+        client.zrem(keys.crawls(), "shop.v2")
+
+    assert (2, "poolcrawl: 'shop.v2' is no URL; give a URL: poolcrawl why shop.v2 URL\n") == (
+        done.code,
+        done.stderr,
+    )
+    assert "has no scheme" in directory.run("why", "shop.v3").stderr
 
 
 def _rehearsed(tmp_path, site, *arguments):
