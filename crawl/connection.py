@@ -182,10 +182,9 @@ def explained(url: str) -> AbstractContextManager[None]:
         try:
             yield
         except redis.AuthenticationError as error:
-            message = (
-                f"{place(url)} refuses the password ({error}); "
-                "correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
-            )
+            raise UnavailableError(_locked_out(url, f" ({error})")) from None
+        except redis.exceptions.InvalidResponse:
+            message = f"what answers at {place(url)} is no Redis; correct CRAWL_REDIS_URL"
             raise UnavailableError(message) from None
         except ReplicaError:
             message = (
@@ -208,11 +207,26 @@ def explained(url: str) -> AbstractContextManager[None]:
     return _block()
 
 
+def _locked_out(url: str, told: str = "") -> str:
+    """Return what is wrong with the password of a URL, in one sentence with the remedy."""
+    if redis.connection.parse_url(url).get("password"):
+        return (
+            f"{place(url)} refuses the password{told}; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+        )
+    # What it says then is about commands that nobody typed.
+    return f"{place(url)} wants a password; give it in CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+
+
 def _refused(url: str, error: redis.ResponseError) -> UnavailableError:
     """Return what a server's answer that is no result comes to, in one sentence with the remedy."""
     told = " ".join(str(error).split())
     if "WRONGPASS" in told or "NOAUTH" in told:
-        message = f"{place(url)} refuses the password; correct CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE"
+        message = _locked_out(url)
+    elif "DB index" in told:
+        message = (
+            f"Redis at {place(url)} has no database of that number ({told}); correct the number after "
+            "the last / of CRAWL_REDIS_URL; /0 is always there"
+        )
     elif isinstance(error, redis.exceptions.NoPermissionError) or any(
         words in told for words in _NOT_IN_SCRIPTS
     ):

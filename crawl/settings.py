@@ -34,12 +34,17 @@ PROJECT_URL = "https://github.com/poolcrawl/poolcrawl"
 DEFAULT_USER_AGENT = f"poolcrawl/{VERSION} (+{PROJECT_URL})"
 
 _REDIS_URL = re.compile(
-    r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d*)?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$"
+    r"^rediss?://(?:[^@/]*@)?[^:/@]+(?::\d{1,5})?(?:/\d{0,9})?(?:\?.*)?$|^rediss?://(?:[^@/]*@)?\[[0-9a-f:]+\].*$"
 )
 _RESOLVE = re.compile(r"^[^\s:=,]+:(\d{1,5})=(?:\[[0-9a-fA-F:]+\]|[^\s:=,]+):(\d{1,5})$")
 _PROXY = re.compile(r"^http://(?:[^@/?#\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}/?$")
 _HOST_NAME = re.compile(r"^(?!-)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?$")
 _PORTS = range(1, 65_536)
+#: The most of anything that is counted: what is greater fits no integer of Redis, of Lua or of a message.
+MOST = 10**12
+#: The most seconds of one wait: a socket takes no more than 24 days, and means them in milliseconds.
+_DAY_S = 86_400
+_YEAR_S = 365 * _DAY_S
 #: Settings that may hold a password.
 _WITH_LOGIN = frozenset({f"{PREFIX}REDIS_URL", f"{PREFIX}PROXY"})
 
@@ -81,16 +86,23 @@ class Settings(BaseSettings):
     max_worker_mb: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="memory of a worker above which it is replaced; default: 80 % of its container's",
     )
-    body_ttl_s: float = Field(3600, gt=0, description="how long a fetched body waits for its parse")
+    body_ttl_s: float = Field(
+        3600, gt=0, le=_YEAR_S, description="how long a fetched body waits for its parse"
+    )
     max_redis_mb: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="memory Redis may use; crawls slow down and pause below it; default: maxmemory",
     )
     max_bodies_mb: int | None = Field(
-        None, ge=1, description="bodies of a crawl that wait for their parse; default: a quarter of the above"
+        None,
+        ge=1,
+        le=MOST,
+        description="bodies of a crawl that wait for their parse; default: a quarter of the above",
     )
 
     # Crawl: frozen when a crawl is submitted.
@@ -99,7 +111,7 @@ class Settings(BaseSettings):
         "callback", description="parse as a callback task, or inside fetch"
     )
     window: int | None = Field(
-        None, ge=1, description="batches in flight; default: twice the live fetch slots"
+        None, ge=1, le=MOST, description="batches in flight; default: twice the live fetch slots"
     )
     delay_s: float = Field(1.0, ge=0, le=3600, description="least time between two requests to one host")
     host_concurrency: int = Field(8, ge=1, le=1000, description="batches in flight per host, only at delay 0")
@@ -110,24 +122,28 @@ class Settings(BaseSettings):
     adaptive_delay: float = Field(
         0, ge=0, le=100, description="delay as a multiple of the host's own response time; 0: off"
     )
-    max_hold_s: float = Field(3600, ge=0, description="longest time a server's Retry-After may hold its host")
+    max_hold_s: float = Field(
+        3600, ge=0, le=_YEAR_S, description="longest time a server's Retry-After may hold its host"
+    )
     user_agent: str = Field(DEFAULT_USER_AGENT, min_length=1, description="what we call ourselves")
-    connect_timeout_s: float = Field(10, gt=0, description="to connect")
-    read_timeout_s: float = Field(20, gt=0, description="between two reads")
-    total_timeout_s: float = Field(60, gt=0, description="wall clock for one request")
-    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1, description="raw and decompressed size of a body")
-    max_redirects: int = Field(10, ge=0, description="hops of one redirect chain")
+    connect_timeout_s: float = Field(10, gt=0, le=_DAY_S, description="to connect")
+    read_timeout_s: float = Field(20, gt=0, le=_DAY_S, description="between two reads")
+    total_timeout_s: float = Field(60, gt=0, le=_DAY_S, description="wall clock for one request")
+    max_body_bytes: int = Field(
+        10 * 1024 * 1024, ge=1, le=MOST, description="raw and decompressed size of a body"
+    )
+    max_redirects: int = Field(10, ge=0, le=MOST, description="hops of one redirect chain")
     max_attempts: int = Field(4, ge=1, le=100, description="requests for one URL")
     max_losses: int = Field(3, ge=1, le=100, description="workers one URL may cost before it ends as lost")
-    max_links: int = Field(10_000, ge=1, description="links kept per page")
+    max_links: int = Field(10_000, ge=1, le=MOST, description="links kept per page")
     traps: Literal["park", "ignore"] = Field(
         "park", description="park URLs that look endless, or ignore that"
     )
-    pattern_budget: int = Field(100_000, ge=1, description="URLs of one host and path pattern")
+    pattern_budget: int = Field(100_000, ge=1, le=MOST, description="URLs of one host and path pattern")
     calendar_budget: int = Field(
-        2_000, ge=1, description="URLs of one host and path pattern that carries a date"
+        2_000, ge=1, le=MOST, description="URLs of one host and path pattern that carries a date"
     )
-    lease_s: float = Field(30, ge=1, description="how long a silent worker keeps its batch")
+    lease_s: float = Field(30, ge=1, le=_DAY_S, description="how long a silent worker keeps its batch")
 
     @field_validator("redis_url")
     @classmethod

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: Longer URLs are not admitted; browsers and servers give up near here (RFC 9110 section 4.1 asks for 8000).
 MAX_URL_LENGTH = 4096
 
+#: Longest name that DNS has, without a last dot, and longest part of one between two dots.
+MAX_HOST = 253
+MAX_LABEL = 63
+
 SCHEMES = ("http", "https")
 
 #: What the URL standard strips from both ends: C0 controls and space, but no other white space of Unicode.
@@ -209,7 +213,19 @@ def judge_seed(text: str) -> Seed:
             None,
             f"'{stripped}' is not a valid URL (host, port or length); write it as http://HOST[:PORT]/PATH",
         )
+    if not _can_be_resolved(host_of(url)):
+        return Seed(
+            None,
+            f"'{stripped}' names a host that is too long for DNS: write at most {MAX_LABEL} characters between "
+            f"two dots, {MAX_HOST} in all",
+        )
     return Seed(url, None)
+
+
+def _can_be_resolved(host: str) -> bool:
+    """Whether a host is short enough for DNS (RFC 1035 section 2.3.4); the URL standard does not ask for that."""
+    name = host.removesuffix(".")
+    return len(name) <= MAX_HOST and max(map(len, name.split("."))) <= MAX_LABEL
 
 
 @lru_cache(maxsize=1)

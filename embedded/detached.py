@@ -92,6 +92,8 @@ def start(state: State, wanted: Wanted, variables: Mapping[str, str]) -> Run:
         code = process.poll()
         if code is not None:
             last = last_line(log).removeprefix("poolcrawl: ")
+            # A disk that is full takes no last line either, or the one there is of an earlier stack.
+            state.make()
             kind = UsageError if code == UsageError.exit_code else UnavailableError
             raise kind(last or f"the stack ended at once; see {log}")
         if time.monotonic() > until:

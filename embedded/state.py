@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ READER_PATIENCE_S = 20.0
 _POLL_S = 0.05
 #: A log that is longer than this at start is put aside as NAME.log.1, bytes.
 _LOG_LIMIT = 5_000_000
+#: What is written to see whether there is room, bytes.
+_TRIED = 4096
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -79,12 +82,33 @@ class State:
             for path in (self.path, self.data, self.logs):
                 path.mkdir(parents=True, exist_ok=True)
                 path.chmod(0o700)
+            _try_to_write(self.path)
             ignore = self.path / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")
         except OSError as error:
-            message = f"cannot use {self.path} for state: {error.strerror}; set CRAWL_STATE_DIR to a directory of yours"
-            raise UsageError(message) from None
+            raise self._unusable(error) from None
+
+    def check(self) -> None:
+        """Raise UsageError where `make` would, and leave nothing behind."""
+        made: list[Path] = []
+        try:
+            for path in (self.path, self.data, self.logs):
+                if path.exists():
+                    # To what it is: that fails for whom the directory is not his, as `make` does.
+                    path.chmod(path.stat().st_mode & 0o7777)
+            made = _made(self.path)
+            _try_to_write(self.path)
+        except OSError as error:
+            raise self._unusable(error) from None
+        finally:
+            _remove(made)
+
+    def _unusable(self, error: OSError) -> UsageError:
+        message = (
+            f"cannot use {self.path} for state: {error.strerror}; set CRAWL_STATE_DIR to a directory of yours"
+        )
+        return UsageError(message)
 
     def log(self, name: str) -> Path:
         """Return the log file of a child; it is appended to, over runs."""
@@ -197,6 +221,34 @@ class State:
             yield gone
         finally:
             os.close(descriptor)
+
+
+def _try_to_write(directory: Path) -> None:
+    """Raise OSError unless a directory takes a file with something in it; nothing is left of that."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.write(b"0" * _TRIED)
+
+
+def _made(directory: Path) -> list[Path]:
+    """Create a directory and those above it that are missing; return them, the innermost first."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            path.mkdir()
+            made.insert(0, path)
+    except OSError:
+        _remove(made)
+        raise
+    directory.mkdir(exist_ok=True)  # raises where it is a file
+    return made
+
+
+def _remove(made: list[Path]) -> None:
+    """Remove directories, unless somebody uses them by now."""
+    with contextlib.suppress(OSError):
+        for path in made:
+            path.rmdir()
 
 
 def _locks(descriptor: int) -> bool:

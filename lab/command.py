@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from crawl.settings import MOST
 from lab.site import DEFAULT_PAGES
 from lab.trial import PIPELINES, POOLS
 from lab.workload import MOST_HOSTS, MOST_LATENCY_MS, MOST_PAGES, PRESETS
@@ -129,7 +130,11 @@ _MEASURED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
     (
         ("--prove",),
-        {"type": click.IntRange(1), "metavar": "SEED", "help": "Judge the advice on six drawn workloads."},
+        {
+            "type": click.IntRange(1, MOST),
+            "metavar": "SEED",
+            "help": "Judge the advice on six drawn workloads.",
+        },
     ),
     (
         ("--guarantees",),
@@ -151,7 +156,7 @@ _KNOBS: tuple[tuple[str, click.ParamType[Any], str], ...] = (
     ("--links", click.IntRange(1, 1000), "Links of a page."),
     ("--parse-ms", click.FloatRange(0, 10_000), "CPU time to parse a page."),
     ("--errors", click.FloatRange(0, 0.9), "Share of pages that answer 404."),
-    ("--seed", click.IntRange(0), "What the site is drawn from."),
+    ("--seed", click.IntRange(0, MOST), "What the site is drawn from."),
 )
 
 

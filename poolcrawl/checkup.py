@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import resource
 import sys
@@ -105,10 +104,11 @@ def _embedded_server() -> Check:
 
 
 def _state_dir(own: Settings) -> Check:
-    path = own.state_dir
-    there = path if path.exists() else path.absolute().parent
-    ok = os.access(there, os.W_OK)
-    return Check("state directory", ok, str(path), "make it writable, or set CRAWL_STATE_DIR")
+    try:
+        State(own.state_dir).check()
+    except PoolcrawlError as error:
+        return Check("state directory", False, str(error), "see above")
+    return Check("state directory", True, str(own.state_dir))
 
 
 def _redis(client: redis.Redis, address: str, own: Settings) -> list[Check]:

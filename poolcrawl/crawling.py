@@ -161,8 +161,10 @@ def _seeds_of_dry_run(
 )
 @click.argument("url", nargs=-1)
 @click.option("--seeds", "seeds_file", help="File with one URL per line ('-': standard input).")
-@click.option("--depth", type=click.IntRange(min=0), help="Links to follow from a seed; 0 = only the seeds.")
-@click.option("--max-pages", type=click.IntRange(min=1), help="Most URLs to admit.")
+@click.option(
+    "--depth", type=click.IntRange(0, settings.MOST), help="Links to follow from a seed; 0 = only the seeds."
+)
+@click.option("--max-pages", type=click.IntRange(1, settings.MOST), help="Most URLs to admit.")
 @click.option(
     "--scope", type=click.Choice(["host", "domain", "prefix", "any"]), help="Which links belong [host]."
 )
@@ -170,7 +172,9 @@ def _seeds_of_dry_run(
 @click.option("--exclude", multiple=True, help="No URLs that match this regular expression (RE2).")
 @click.option("--delay", "delay_s", type=Seconds(0, 3600), help="Seconds between requests to a host [1].")
 @click.option("--robots", type=click.Choice(["obey", "ignore"]), help="Obey robots.txt or not [obey].")
-@click.option("--max-pages-per-host", type=click.IntRange(min=1), help="Most URLs to admit of one host.")
+@click.option(
+    "--max-pages-per-host", type=click.IntRange(1, settings.MOST), help="Most URLs to admit of one host."
+)
 @click.option(
     "--drop-query",
     multiple=True,

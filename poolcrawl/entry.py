@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any, NoReturn
 
+from poolcrawl import streams
+
 #: What a shell reports for a program ended by Ctrl-C.
 INTERRUPTED = 130
 
@@ -16,6 +18,7 @@ def _terminate(*_: Any) -> NoReturn:
 def main() -> NoReturn:
     """Run the command line. A container's stop and a closed terminal leave a crawl that can be continued, too."""
     try:
+        streams.settle()
         for name in ("SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), _terminate)

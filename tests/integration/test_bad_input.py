@@ -20,6 +20,8 @@ import pytest
 import rawserver
 from stack import POOLCRAWL, Directory, Done, PrivateServer, at_once, wait_for, worker
 
+from embedded.state import State
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -109,6 +111,12 @@ CASES = {
     "endless delay": case("demo", "CRAWL_DELAY_S='nan'", "finite number", CRAWL_DELAY_S="nan"),
     "endless delay option": case(f"crawl {URL} --delay nan", "--delay", "finite number"),
     "endless latency option": case("demo --latency inf", "--latency", "finite|range"),
+    "window that no message holds": case(
+        "demo", f"CRAWL_WINDOW='{2**64}'", "less than or equal to 1000000000000", CRAWL_WINDOW=str(2**64)
+    ),
+    "timeout that no socket takes": case(
+        "demo", "CRAWL_READ_TIMEOUT_S='1e10'", "less than or equal to 86400", CRAWL_READ_TIMEOUT_S="1e10"
+    ),
     "unknown pipeline": case("demo", "CRAWL_PIPELINE='chain'", "callback.*fused", CRAWL_PIPELINE="chain"),
     "unknown queue": case("worker", "CRAWL_QUEUES='fetch,pars'", "fetch, parse", CRAWL_QUEUES="fetch,pars"),
     "events": case("demo", "CRAWL_EVENTS='maybe'", "on or off", CRAWL_EVENTS="maybe"),
@@ -145,6 +153,9 @@ CASES = {
     ),
     "Redis URL with a wrong port": case(
         "list", "CRAWL_REDIS_URL='redis://h:99999/0'", _ADDRESS, CRAWL_REDIS_URL="redis://h:99999/0"
+    ),
+    "Redis URL with a number that no database has": case(
+        "list", "CRAWL_REDIS_URL='redis://h/9999999999'", _ADDRESS, CRAWL_REDIS_URL="redis://h/9999999999"
     ),
     "password file": case(
         "list",
@@ -188,9 +199,18 @@ CASES = {
     "recrawl of nothing": case("crawl --recrawl monday", "no crawl has been made in", "poolcrawl crawl URL"),
     "changes of nothing": case("changes monday tuesday", "no crawl has been made in", "poolcrawl crawl URL"),
     # Options.
-    "negative depth": case(f"crawl {URL} --depth -1", "--depth.*-1", "x>=0"),
+    "negative depth": case(f"crawl {URL} --depth -1", "--depth.*-1", "0<=x"),
     "depth in words": case(f"crawl {URL} --depth deep", "--depth.*'deep'", "integer"),
-    "no pages": case(f"crawl {URL} --max-pages 0", "--max-pages", "x>=1"),
+    "no pages": case(f"crawl {URL} --max-pages 0", "--max-pages", "1<=x"),
+    "more pages than can be counted": case(
+        f"crawl {URL} --max-pages {2**64}", f"--max-pages.*{2**64}", "1<=x<=1000000000000"
+    ),
+    "more pages of a host than can be counted": case(
+        f"crawl {URL} --max-pages-per-host {2**63}", f"--max-pages-per-host.*{2**63}", "1<=x<=1000000000000"
+    ),
+    "more links than can be counted": case(
+        f"crawl {URL} --depth {2**64}", f"--depth.*{2**64}", "0<=x<=1000000000000"
+    ),
     "negative delay": case(f"crawl {URL} --delay -1", "--delay", "0<=x"),
     "unknown scope": case(f"crawl {URL} --scope web", "--scope.*'web'", "host.*domain.*prefix.*any"),
     "broken include": case(
@@ -365,7 +385,10 @@ def private(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("verb", "password"),
-    [("crawl", "wrong-password"), ("worker", ""), ("status", "wrong-password"), ("doctor", "")],
+    [
+        *(("crawl", "wrong-password"), ("worker", ""), ("status", "wrong-password"), ("doctor", "")),
+        *(("crawl", ""), ("worker", "wrong-password"), ("status", ""), ("doctor", "wrong-password")),
+    ],
 )
 def test_a_wrong_password_is_named_without_showing_it(directory, private, verb, password):
     """Exit 3 (doctor, which checks: 1), where it was tried, and what to correct; never the password itself."""
@@ -375,13 +398,91 @@ def test_a_wrong_password_is_named_without_showing_it(directory, private, verb, 
         else f"redis://127.0.0.1:{private.port}/0"
     )
     done = directory.run(verb, *((URL,) if verb == "crawl" else ()), CRAWL_REDIS_URL=url)
-    said = next(line for line in (done.stdout + done.stderr).splitlines() if "refuses the password" in line)
+    words = "refuses the password" if password else "wants a password; give it in"
+    said = next(line for line in (done.stdout + done.stderr).splitlines() if words in line)
 
     assert done.code == (1 if verb == "doctor" else 3)
     assert f"redis://127.0.0.1:{private.port}/0" in said
-    assert "CRAWL_REDIS_URL" in said
+    assert "CRAWL_REDIS_URL or CRAWL_REDIS_PASSWORD_FILE" in said
+    assert "HELLO" not in said
     assert "wrong-password" not in done.stdout + done.stderr
     assert verb == "doctor" or is_one_line(done.stderr), done.stderr
+
+
+#: One verb of each kind: it reads, submits, works, and looks whether all is well.
+_KINDS = (("list",), ("crawl", URL), ("worker",), ("pump",), ("doctor",))
+
+
+def _told_of(directory: Directory, url: str, words: str) -> None:
+    """Assert that every kind of verb says these words in one line, with its exit code."""
+    for verb, done in zip(
+        _KINDS, at_once(lambda verb: directory.run(*verb, CRAWL_REDIS_URL=url), _KINDS), strict=True
+    ):
+        if verb == ("doctor",):
+            assert done.code == 1, done.stderr
+            assert re.search(f"^FAIL redis: .*{words}", done.stdout, re.MULTILINE), done.stdout
+            assert done.stderr == ""
+        else:
+            assert done.code == 3, done.stderr
+            assert is_one_line(done.stderr), done.stderr
+            assert re.search(words, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["web", "ssh"]
+)
+def test_what_is_no_redis_is_named(directory, greeting):
+    """The port of a web server, or of a shell."""
+
+    def greets(connection: socket.socket, _: rawserver.Server) -> None:
+        connection.sendall(greeting)
+        connection.recv(65536)
+
+    server = rawserver.Server(greets)
+    address = server.url("").removeprefix("http://").rstrip("/")
+    _told_of(
+        directory,
+        f"redis://{address}/0",
+        f"what answers at redis://{address}/0 is no Redis; correct CRAWL_REDIS_URL",
+    )
+    server.close()
+
+
+def test_a_database_that_the_server_does_not_have_is_named(directory, private):
+    """Its number stands in the line, and where to correct it."""
+    words = (
+        f"127.0.0.1:{private.port}/99 has no database of that number .*correct the number.*CRAWL_REDIS_URL"
+    )
+    _told_of(directory, f"redis://:{private.password}@127.0.0.1:{private.port}/99", words)
+
+
+def test_a_state_directory_that_doctor_refuses_is_the_one_that_crawl_refuses(directory):
+    """In the same words."""
+    crawl = directory.run("crawl", URL, CRAWL_STATE_DIR="/proc/foo")
+    doctor = directory.run("doctor", CRAWL_STATE_DIR="/proc/foo")
+    words = crawl.stderr.removeprefix("poolcrawl: ").strip()
+
+    assert (crawl.code, doctor.code) == (2, 1)
+    assert words.startswith("cannot use /proc/foo for state: No such file or directory; set CRAWL_STATE_DIR")
+    assert f"FAIL state directory: {words}" in doctor.stdout
+
+
+@pytest.mark.parametrize("detach", [(), ("--detach",)], ids=["followed", "detached"])
+def test_a_state_directory_without_room_is_named(directory, detach):
+    """A disk that is full (here: files may not grow) is told the same with and without --detach."""
+    State(directory.state).make()
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *POOLCRAWL, "crawl", URL, *detach],
+        cwd=directory.path,
+        env=directory.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert is_one_line(done.stderr), done.stderr
+    assert "cannot use .poolcrawl for state: File too large; set CRAWL_STATE_DIR" in done.stderr
 
 
 @pytest.fixture(scope="module")

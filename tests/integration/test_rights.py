@@ -198,7 +198,7 @@ def test_a_server_that_wants_a_password_says_so(place):
     ):
         assert done.code == 3, (verb, done.stderr)
         assert done.stderr.count("\n") == 1, (verb, done.stderr)
-        assert "refuses the password" in done.stderr
+        assert "wants a password" in done.stderr
 
 
 def test_the_rights_in_the_documentation_are_enough(place):

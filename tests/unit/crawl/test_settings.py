@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,20 @@ def test_without_variables_every_setting_has_its_documented_default() -> None:
     assert (settings.max_body_bytes, settings.max_redirects, settings.max_attempts) == (10 * 2**20, 10, 4)
     assert (settings.max_losses, settings.max_links, settings.lease_s) == (3, 10_000, 30)
     assert (settings.allow_addresses, settings.resolve, settings.events) == ((), (), None)
+
+
+_NUMBERS = [
+    name
+    for name, field in Settings.model_fields.items()
+    if re.search(r"\b(int|float)\b", str(field.annotation))
+]
+
+
+@pytest.mark.parametrize("name", _NUMBERS)
+def test_every_number_has_a_most(name: str) -> None:
+    """One that no socket, message or script takes is refused where it is given, not where it is used."""
+    with pytest.raises(SettingError, match=f"CRAWL_{name.upper()}='{2**64}': input should be less than"):
+        load({f"CRAWL_{name.upper()}": str(2**64)})
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

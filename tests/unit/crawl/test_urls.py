@@ -208,6 +208,8 @@ def test_fingerprints_do_not_change_between_releases() -> None:
         ("http:///path", "names no host"),
         ("http://:80/", "names no host"),
         ("http://a.test:99999/", "not a valid URL"),
+        (f"http://{'a' * 64}.test/", "too long for DNS"),
+        (f"http://{'a.' * 125}test/", "too long for DNS"),
         ("", "has no scheme"),
     ],
 )
@@ -233,6 +235,14 @@ def test_a_seed_is_either_a_url_or_an_error(text: str) -> None:
 def test_spaces_around_a_seed_are_no_error() -> None:
     """Seeds files have them."""
     assert judge_seed("  http://a.test  ") == ("http://a.test/", None)
+
+
+@pytest.mark.parametrize(
+    "host", ["a" * 63 + ".test", "a." * 124 + "tests", "a." * 124 + "tests.", "[2001:db8::1]"]
+)
+def test_a_host_as_long_as_dns_has_them_is_none_too_many(host: str) -> None:
+    """A last dot does not count."""
+    assert judge_seed(f"http://{host}/") == (f"http://{host}/", None)
 
 
 @pytest.mark.parametrize(

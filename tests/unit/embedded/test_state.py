@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -15,6 +17,7 @@ from embedded.state import CRAWL, READ, Run, State
 
 HOLD = """
 import sys
+import tempfile
 from pathlib import Path
 from embedded.state import State
 with State(Path(sys.argv[1])).locked(sys.argv[2]):
@@ -137,6 +140,44 @@ def test_a_state_directory_that_cannot_be_made_names_the_setting(tmp_path):
 
     with pytest.raises(UsageError, match="CRAWL_STATE_DIR"):
         State(tmp_path / "file" / "state").make()
+
+
+@pytest.mark.parametrize("where", ["file", "file/state", "/proc/nothing", "/proc/a/b"])
+def test_a_check_refuses_what_cannot_be_made_in_the_same_words(tmp_path, where):
+    """`doctor` finds what `crawl` would end with."""
+    (tmp_path / "file").write_text("")
+    refusals = []
+    for verb in (State.make, State.check):
+        with pytest.raises(UsageError) as caught:
+            verb(State(tmp_path / where))
+        refusals.append(str(caught.value))
+
+    assert refusals[0] == refusals[1]
+    assert refusals[0].startswith(f"cannot use {tmp_path / where} for state: ")
+
+
+def test_a_check_leaves_nothing_behind(tmp_path):
+    """Neither where directories are missing, nor in one that is there."""
+    there = State(tmp_path / "there")
+    there.make()
+    before = sorted(tmp_path.rglob("*"))
+    State(tmp_path / "a" / "b").check()
+    there.check()
+
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("verb", [State.make, State.check])
+def test_a_directory_without_room_is_refused(tmp_path, monkeypatch, verb):
+    """Where directories can still be made, but nothing written."""
+    State(tmp_path).make()
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(UsageError, match="No space left on device; set CRAWL_STATE_DIR"):
+        verb(State(tmp_path))
 
 
 def test_a_long_log_is_put_aside_at_start(state):
