@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,10 @@ _STARTS = re.compile(r"^(from|import) (stack|equal|lab|embedded|chaos)\b", re.MU
 
 #: Containers in one pool (`tests/compose`): whichever process is free takes the next pool to its stack.
 _OF_POOL = re.compile(r"^TestEveryPool::.*(\[\w+\])$")
+
+# A shell's background job ignores the interrupt, and so would every process that is started here and interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline per example: two cores are shared with real worker processes, so a slow example proves nothing.
 hypothesis.settings.register_profile("poolcrawl", deadline=None)
