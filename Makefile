@@ -8,9 +8,9 @@
 
 SHELL = /bin/sh
 BIN = .venv/bin
-# What takes longest first: the stacks' lane (tests/conftest.py) lasts to the end.
+# What takes longest first: the timed lane (tests/conftest.py) lasts to the end.
 TESTS = $(wildcard tests/integration tests/conformance tests/chaos tests/unit tests/test_docs.py)
-# Two: one process runs the tests that start whole stacks, one the others beside it. More would break time limits.
+# Two: one process runs the tests that know time limits, one the others beside it. More would break those limits.
 TEST_JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadscope --no-loadscope-reorder
 CANDIDATES = $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3)

@@ -12,8 +12,16 @@ import hypothesis
 import pytest
 
 _TESTS = Path(__file__).parent
+#: The lane of what measures, and of stacks with time limits.
+_TIMED = "timed"
 #: Test modules that start whole stacks or measure; `features` does by its conftest.
 _STARTS = re.compile(r"^(from|import) (stack|equal|lab|embedded|chaos)\b", re.MULTILINE)
+#: Of these, what asserts counts and contents and no upper bound of seconds that a busy machine could break: it runs
+#: beside those that do, lest one process has nearly all of the waiting.
+_ANY_PACE = re.compile(
+    r"/features/|/integration/test_(bad_input|bad_robots|doctor|eviction|failures|http|recrawl|refusals|retry_detached|rights"
+    r"|seeds|traps|why)\.py$"
+)
 
 #: Containers in one pool (`tests/compose`): whichever process is free takes the next pool to its stack.
 _OF_POOL = re.compile(r"^TestEveryPool::.*(\[\w+\])$")
@@ -39,13 +47,19 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _lane(path: str) -> str:
     """Return which tests stay together, in one process and in order, where several run (`make test`).
 
-    Whole stacks and measurements take both cores and know time limits, so they never run beside each other. Anything
-    else stays with its module, for the sake of fixtures that are made once.
+    Measurements and stacks with time limits take both cores, so they never run beside each other. Anything else stays
+    with its module, or folder, for the sake of fixtures that are made once.
     """
-    if "/unit/" in path:
+    if "/features/" in path:
+        return "features"
+    if "/unit/" in path or _ANY_PACE.search(path):
         return path
-    heavy = "/features/" in path or _STARTS.search((_TESTS.parent / path).read_text())
-    return "stacks" if heavy else path
+    return _TIMED if _STARTS.search((_TESTS.parent / path).read_text()) else path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest lane first, so that it begins at once; within a lane the order stays."""
+    items.sort(key=lambda item: _lane(item.nodeid.partition("::")[0]) != _TIMED)
 
 
 @pytest.hookimpl(optionalhook=True)
