@@ -82,7 +82,7 @@ def _told(page: Page, workers: list[str]) -> tuple[list[dict[str, str]], dict[st
     """Return the tasks as Flower shows and as it tells them; None while it has not heard of all: events come late."""
     rows = [row for row in browser.tasks(page) if any(w in row["worker"] for w in workers)]
     ended = Counter(row["name"] for row in rows if row["state"] == "SUCCESS")
-    complete = ended.total() == len(rows) and ended[FETCH_TASK] == ended[PARSE_TASK]
+    complete = 0 < ended.total() == len(rows) and ended[FETCH_TASK] == ended[PARSE_TASK]
     return (rows, browser.api_tasks(page)) if complete else None
 
 
