@@ -2,14 +2,15 @@
 
 The first two end the batches under way at that host, the others those of that crawl.
 
-One thread, one Redis connection, nothing to do until something is published; a slot reads a dictionary. It is a hint: a
-process that misses it ends its batch within `BATCH_BUDGET_S` anyway, hears of its crawl with the next renewal, and no
-batch begins before Redis allows it.
+One thread, one Redis connection, nothing to do until something is published; a slot reads a dictionary. It is a hint:
+no batch begins before Redis allows it, a batch that began before this process listened ends with the request it is at,
+and one whose notice is lost ends within `BATCH_BUDGET_S` and hears of its crawl with the next renewal.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ class Notices:
         self._client = client
         self._told = told
         self._heard: dict[str, float] = {}
+        #: Since when it listens, of `time.monotonic`. What was published before then is not known.
+        self._since = math.inf
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pause = threading.Event()
@@ -52,8 +55,8 @@ class Notices:
                     self._thread.start()
 
     def heard(self, host: str, since: float) -> bool:
-        """Whether there was a notice of a host since a time of `time.monotonic`."""
-        return self._heard.get(host, 0.0) >= since
+        """Whether there was a notice of a host since a time of `time.monotonic`, or may have been."""
+        return since < self._since or self._heard.get(host, 0.0) >= since
 
     def note(self, host: str) -> None:
         """Remember a notice."""
@@ -64,10 +67,11 @@ class Notices:
     def _run(self) -> None:
         while True:
             try:
-                with self._client.pubsub(ignore_subscribe_messages=True) as channel:
+                with self._client.pubsub() as channel:
                     channel.subscribe(keys.notices(), keys.states())
                     self._read(channel)
             except (redis.RedisError, OSError) as error:
+                self._since = math.inf
                 log.debug("no notices for now: %s", error)
                 self._pause.wait(AGAIN_S)
 
@@ -75,6 +79,10 @@ class Notices:
         while True:
             message = channel.get_message(timeout=LOOK_S)
             if message is None:
+                continue
+            if message["type"] == "subscribe":
+                # The client subscribes again by itself after a broken connection, too.
+                self._since = time.monotonic()
                 continue
             text = message["data"].decode()
             if message["channel"].decode() == keys.states():

@@ -8,20 +8,17 @@ import pytest
 import standin
 from stack import wait_for
 
-from crawl import connection, keys
+from crawl import connection
 from crawl.batches import Refusal, RobotsAnswer
 from worker.notices import Notices
 
 
 @pytest.fixture
-def notices(server, client):
+def notices(server):
     """A worker process that listens already."""
-    before = dict(client.pubsub_numsub(keys.notices())).get(keys.notices().encode(), 0)
     listening = Notices(connection.connect(server.url, connections=1))
     listening.listen()
-    wait_for(
-        lambda: dict(client.pubsub_numsub(keys.notices()))[keys.notices().encode()] > before, "a listener"
-    )
+    wait_for(lambda: not listening.heard("nobody.test", time.monotonic()), "a listener")
     return listening
 
 
@@ -68,6 +65,23 @@ def test_a_crawl_delay_is_told_to_batches_under_way(frontier, host, notices):
     frontier.complete(loaded.lease, [], [], standin.links(options), options=options, robots=answer)
 
     wait_for(lambda: notices.heard(host, began), "the notice", 5)
+
+
+def test_a_batch_that_began_before_anybody_listened_ends(notices):
+    """A notice may have been published in between: a new process listens only from its first batch on."""
+    began = time.monotonic()
+
+    assert Notices(None).heard("any.test", began)
+    assert not notices.heard("any.test", began)
+
+
+def test_a_batch_that_began_before_a_broken_connection_ends(notices, client):
+    """What was published until it listened again is lost."""
+    began = time.monotonic()
+    client.client_kill_filter(_type="pubsub")
+
+    wait_for(lambda: notices.heard("any.test", began), "that it minds the break", 5)
+    wait_for(lambda: not notices.heard("any.test", time.monotonic()), "that it listens again", 5)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch):
