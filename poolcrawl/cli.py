@@ -10,30 +10,64 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pkgutil
 import sys
 from typing import NoReturn
 
 import click
+import msgspec
 
 from crawl.errors import PoolcrawlError
-from lab.command import bench
-from lab.matrix import guarantees
-from poolcrawl import (
-    __version__,
-    comparing,
-    crawling,
-    detaching,
-    explaining,
-    generations,
-    inspecting,
-    serving,
-    steering,
-    trapping,
-)
+from poolcrawl import __version__
 from poolcrawl.entry import INTERRUPTED
 
+#: Every verb, and what it is in which module.
+VERBS = {
+    "crawl": "poolcrawl.crawling:crawl",
+    "demo": "poolcrawl.crawling:demo",
+    "worker": "poolcrawl.working:worker",
+    "pump": "poolcrawl.serving:pump",
+    "stop": "poolcrawl.detaching:stop",
+    "list": "poolcrawl.inspecting:list_crawls",
+    "status": "poolcrawl.inspecting:status",
+    "export": "poolcrawl.inspecting:export",
+    "audit": "poolcrawl.inspecting:audit",
+    "changes": "poolcrawl.comparing:changed",
+    "doctor": "poolcrawl.inspecting:doctor",
+    "pause": "poolcrawl.steering:pause",
+    "resume": "poolcrawl.steering:resume",
+    "cancel": "poolcrawl.steering:cancel",
+    "delete": "poolcrawl.steering:delete",
+    "parked": "poolcrawl.trapping:parked",
+    "release": "poolcrawl.trapping:release",
+    "why": "poolcrawl.explaining:why",
+    "failures": "poolcrawl.generations:failures",
+    "retry": "poolcrawl.generations:retry",
+    "bench": "lab.command:bench",
+    "guarantees": "lab.matrix:guarantees",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class Verbs(click.Group):
+    """The verbs. Each is imported when it is asked for: a worker, say, needs a third of what all of them need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the name of every verb."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb, or None for what is no verb."""
+        if cmd_name in VERBS and cmd_name not in self.commands:
+            self.add_command(pkgutil.resolve_name(VERBS[cmd_name]), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def loaded(self) -> dict[str, click.Command]:
+        """Return every verb by its name, imported."""
+        context = click.Context(self)
+        return {name: found for name in VERBS if (found := self.get_command(context, name)) is not None}
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="poolcrawl")
 def cli() -> None:
     """Crawl the web with Celery workers whose pool is prefork, threads, gevent or asyncio: a switch and a measurement.
@@ -43,33 +77,6 @@ def cli() -> None:
           CRAWL_POOL=gevent poolcrawl demo     the same on another pool
           poolcrawl crawl https://example.com/ --depth 1
     """  # noqa: D301 - click looks for a real backspace
-
-
-for command in (
-    crawling.crawl,
-    crawling.demo,
-    crawling.worker,
-    serving.pump,
-    detaching.stop,
-    inspecting.list_crawls,
-    inspecting.status,
-    inspecting.export,
-    inspecting.audit,
-    comparing.changed,
-    inspecting.doctor,
-    steering.pause,
-    steering.resume,
-    steering.cancel,
-    steering.delete,
-    trapping.parked,
-    trapping.release,
-    explaining.why,
-    generations.failures,
-    generations.retry,
-    bench,
-    guarantees,
-):
-    cli.add_command(command)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -101,6 +108,14 @@ def main() -> NoReturn:
             sys.stdout.flush()
         _discard_stdout()
         _fail(str(error), error.exit_code)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Files of the user's are read where errors name them; whoever must not stop at a damaged record skips it.
+        _discard_stdout()
+        _fail(
+            f"a record that Redis keeps is damaged ({error}): `poolcrawl audit CRAWL` names it; bring Redis' data back "
+            "from a backup, or crawl again",
+            2,
+        )
     except BrokenPipeError:
         # The reader (head, less) has had enough; nothing more can be written.
         _discard_stdout()

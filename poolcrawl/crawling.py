@@ -1,4 +1,4 @@
-"""Verbs that do work: crawl, demo, worker. Here are their options; `following` carries them out."""
+"""Verbs that crawl: crawl, demo. Here are their options; `following` carries them out."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from crawl import connection, settings
+from crawl import settings
 from crawl.errors import UsageError
-from crawl.heartbeat import HeartbeatFile
 from crawl.scope import compile_patterns
 from demo import SEED_URL
 from export import files
-from poolcrawl import credentials, headers, rehearsal, rulesfile, scoping
+from poolcrawl import credentials, headers, rulesfile, scoping
 from poolcrawl.following import run
 from poolcrawl.plan import Plan
 from poolcrawl.saying import say
 from producer import seeds as seeding
 from producer.stream import Stream
-from worker import command as worker_command
 from worker import pools
 from worker.parse import extractor
 
@@ -269,6 +267,8 @@ def crawl(context: click.Context, /, url: tuple[str, ...], seeds_file: str | Non
     for warning in scoping.warnings(planned, more=source is not None and not options["dry_run"]):
         say(warning)
     if options["dry_run"]:
+        from poolcrawl import rehearsal
+
         return rehearsal.rehearse(own, planned, as_json=options["as_json"])
     if options["output"] is not None:
         files.check_writable(options["output"])
@@ -315,19 +315,3 @@ def demo(**options: Any) -> int:
     """
     plan = Plan(settings=settings.load(), seeds=[SEED_URL], given={}, demo=True, **options)
     return run(plan)
-
-
-@click.command(epilog="Example: CRAWL_REDIS_URL=redis://localhost:6379/0 CRAWL_POOL=gevent poolcrawl worker")
-def worker() -> None:
-    """Run one Celery worker; its pool, slots and queues come from CRAWL_POOL, CRAWL_CONCURRENCY, CRAWL_QUEUES."""
-    own = settings.load()
-    address = own.redis_address()
-    if address is None:
-        message = (
-            "CRAWL_REDIS_URL is not set; a worker needs a Redis (`poolcrawl crawl` starts its own workers)"
-        )
-        raise UsageError(message)
-    HeartbeatFile(own.heartbeat_file).check()
-    client = connection.connect(address)
-    connection.check_for_work(client, address)
-    worker_command.become(own)

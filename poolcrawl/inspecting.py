@@ -20,7 +20,7 @@ from crawl import results, settings, share, tombstones
 from crawl.errors import DamagedCrawlError, UsageError
 from embedded.attachment import reading
 from export import files, trimmed
-from poolcrawl import checkup, summary
+from poolcrawl import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +194,8 @@ def audit(crawl: str | None, *, politeness: bool, file: Path | None, as_json: bo
 @click.option("--json", "as_json", is_flag=True, help="One JSON line at the end.")
 def doctor(*, as_json: bool) -> int:
     """Check this machine, the settings, Redis and the workers; exit 1 when something is wrong."""
+    from poolcrawl import checkup
+
     found = checkup.run(settings.load())
     if as_json:
         print(json.dumps([one.row() for one in found]))

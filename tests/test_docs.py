@@ -131,7 +131,7 @@ def test_every_outcome_is_documented(outcome: str) -> None:
 def _commands() -> dict[str, click.Command]:
     from poolcrawl.cli import cli
 
-    return cli.commands
+    return cli.loaded()
 
 
 def _section(command: str) -> str:

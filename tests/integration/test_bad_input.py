@@ -33,6 +33,7 @@ FORKS = """
 import json, os, sys
 import poolcrawl.cli, poolcrawl.entry
 
+poolcrawl.cli.cli.loaded()
 codes = []
 for number, (arguments, environment) in enumerate(json.load(open(sys.argv[1]))):
     child = os.fork()

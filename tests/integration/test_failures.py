@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import threading
 from collections import Counter
@@ -17,7 +18,7 @@ from crawl import keys, names, politeness, results, settings, urls
 from crawl.audit import audit
 from crawl.errors import UsageError
 from embedded.attachment import reading
-from poolcrawl.cli import cli
+from poolcrawl.cli import cli, main
 from poolcrawl.explaining import explain
 
 HOST, SHUT = "sick.test", "shut.test"
@@ -169,6 +170,34 @@ def test_one_damaged_crawl_hides_no_other_one(sick, run):
     assert "is damaged" in told[1]["error"]
     assert 0 == code
     assert [["one", "finished"], ["two", "damaged"]] == [line.split()[:2] for line in said.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("verb", [("why", "one", "/missing"), ("failures", "one"), ("changes", "one", "one")])
+@pytest.mark.parametrize(
+    "text", [b'{"outcome":"failed","url":', b'{"outcome":"failed","url":"\xff"}', b'[{"outcome":"failed"}]']
+)
+def test_a_damaged_record_is_one_line(verb, text, sick, monkeypatch, capsys):
+    """Never a traceback; it says what names the record, and what can be done."""
+    _, site, client = sick
+    fingerprint = str(urls.fingerprint(site.url(HOST, "/missing")))
+    before = client.hget(keys.records("one"), fingerprint)
+    assert before is not None
+    words = [site.url(HOST, word) if word.startswith("/") else word for word in verb]
+    monkeypatch.setattr("sys.argv", ["poolcrawl", *words])
+    monkeypatch.setattr("poolcrawl.cli._discard_stdout", lambda: None)
+    monkeypatch.setenv("CRAWL_STATE_DIR", str(sick[0].state))
+    client.hset(keys.records("one"), fingerprint, text)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        client.hset(keys.records("one"), fingerprint, before)
+
+    assert ended.value.code == 2
+    assert re.fullmatch(
+        r"poolcrawl: a record that Redis keeps is damaged \(.*\): `poolcrawl audit CRAWL` names it.*\n",
+        capsys.readouterr().err,
+    )
 
 
 def test_nothing_to_try_again_is_no_failure(run):
