@@ -30,7 +30,7 @@ def _make() -> Any:
     slots = own.concurrency or pool.default_concurrency()
     made = make_app(url, slots=slots, events=bool(own.events))
     tasks.register(made)
-    made.steps["consumer"].add(heartbeat.HeartbeatFile)
+    made.steps["consumer"].add(heartbeat.TouchHeartbeatFile)
     return made
 
 

@@ -28,7 +28,7 @@ PERIOD_S = 2.0
 _LOOKS = (0, 4)
 
 
-class HeartbeatFile(bootsteps.StartStopStep):
+class TouchHeartbeatFile(bootsteps.StartStopStep):
     """Touches CRAWL_HEARTBEAT_FILE from the consumer's timer."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
