@@ -163,6 +163,8 @@ def check_writes(client: redis.Redis, url: str) -> None:
     """Raise UnavailableError, in one sentence with the remedy, unless writes are taken: from us, and from Celery."""
     with explained(url):
         client.eval(_PROBE, 2, keys.workers(), f"{keys.BROKER_PREFIX}{names.FETCH_QUEUE}", "")
+        # A user without channels is let in, too, and its workers would connect again and again. No host has this name.
+        client.publish(keys.notices(), "")
 
 
 def check_for_work(client: redis.Redis, url: str) -> None:

@@ -12,7 +12,7 @@ import errno
 import os
 import pkgutil
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
@@ -20,6 +20,9 @@ import msgspec
 from crawl.errors import PoolcrawlError
 from poolcrawl import __version__
 from poolcrawl.entry import INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Every verb, and what it is in which module.
 VERBS = {
@@ -48,6 +51,18 @@ VERBS = {
 }
 
 
+@contextlib.contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderLeftError from error
+
+
+class _ReaderLeftError(Exception):
+    """Nobody reads standard output any more. Of a BrokenPipeError click itself would make exit code 1."""
+
+
 class Verbs(click.Group):
     """The verbs. Each is imported when it is asked for: a worker, say, needs a third of what all of them need."""
 
@@ -60,6 +75,16 @@ class Verbs(click.Group):
         if cmd_name in VERBS and cmd_name not in self.commands:
             self.add_command(pkgutil.resolve_name(VERBS[cmd_name]), cmd_name)
         return super().get_command(ctx, cmd_name)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line, which may print a help text. Raises _ReaderLeftError."""
+        with _reader_may_leave():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out a verb. Raises _ReaderLeftError."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
 
     def loaded(self) -> dict[str, click.Command]:
         """Return every verb by its name, imported."""
@@ -93,7 +118,10 @@ def main() -> NoReturn:
     """Run the command line; every expected error ends in one line on stderr."""
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_stdout()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         raise SystemExit(2) from None
@@ -116,7 +144,13 @@ def main() -> NoReturn:
             "from a backup, or crawl again",
             2,
         )
-    except BrokenPipeError:
+    except UnicodeEncodeError as error:
+        wrong = ascii(error.object[error.start : error.end])
+        if error.encoding in ("utf-8", "utf8"):
+            _fail(f"{wrong} in a word of the command line is no UTF-8; write the word in UTF-8", 2)
+        _discard_stdout()
+        _fail(f"standard output cannot hold {wrong} ({error.encoding}); set PYTHONIOENCODING=utf-8", 2)
+    except _ReaderLeftError:
         # The reader (head, less) has had enough; nothing more can be written.
         _discard_stdout()
         raise SystemExit(0) from None

@@ -37,6 +37,14 @@ def reader_may_leave() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Output(Console):
+    """Standard output, whose reader may leave: that is no error, as for every other verb."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line decide; rich would end with 1."""
+        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
+
+
 @click.command("list", epilog="Example: poolcrawl list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_crawls(*, as_json: bool) -> None:
@@ -63,7 +71,7 @@ def list_crawls(*, as_json: bool) -> None:
     for name, why in others.items():
         state = "damaged" if isinstance(why, DamagedCrawlError) else "of another release"
         table.add_row(name, state, "", "", "")
-    Console(highlight=False).print(table)
+    _Output(highlight=False).print(table)
 
 
 @click.command(epilog="Example: poolcrawl status demo-1 --json")

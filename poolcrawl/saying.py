@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 
@@ -80,7 +80,7 @@ def ended_early(plan: Plan, client: redis.Redis, state: str) -> int:
         say(f"crawl '{name}' is gone: somebody deleted it")
     if plan.as_json and state in (names.PAUSED, *names.OVER):
         with contextlib.suppress(UnknownCrawlError):
-            print(json.dumps(summary.as_dict(results.status(client, str(name)))), flush=True)
+            _print(summary.as_dict(results.status(client, str(name))))
     return StoppedError.exit_code
 
 
@@ -114,13 +114,19 @@ def end(
     if flower:
         say(flower)
     if plan.as_json:
-        print(json.dumps(summary.as_dict(status, output=plan.output, written=written)), flush=True)
+        _print(summary.as_dict(status, output=plan.output, written=written))
     fetched = (
         status.outcomes.get("ok", 0)
         + status.outcomes.get("redirect", 0)
         + status.reasons.get("content_type", 0)
     )
     return 0 if fetched else 1
+
+
+def _print(found: dict[str, Any]) -> None:
+    """Print a summary as JSON; a reader that is gone changes nothing about the crawl, nor its exit code."""
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(found), flush=True)
 
 
 def _next_commands(plan: Plan, options: CrawlOptions, stack: Stack | None) -> list[str]:

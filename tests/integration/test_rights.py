@@ -129,6 +129,18 @@ def test_a_user_who_may_only_read_is_told_what_is_missing(place, rights):
     assert "Traceback" not in doctor.stderr
 
 
+def test_a_user_without_channels_is_told_so_by_every_verb_that_gives_or_takes_work(place):
+    """Workers would be ready, and then connect again and again."""
+    directory, server = place
+    url = of_user(server, "~*", "resetchannels", "+@all")
+
+    for verb, done in told(directory, (WRITING[0], ("worker",), ("pump",)), url):
+        assert_one_line(verb, done, "refuses what its user may not do (", "docs/operating.md")
+    doctor = directory.run("doctor", CRAWL_REDIS_URL=url)
+    assert doctor.code == 1
+    assert re.search(r"^FAIL redis writes.*ACL SETUSER", doctor.stdout, re.MULTILINE), doctor.stdout
+
+
 def test_a_cluster_is_named_by_every_verb_that_gives_work(tmp_path):
     """A script of ours needs keys of several slots, also where one server has them all."""
     directory = Directory(tmp_path)

@@ -92,6 +92,52 @@ def test_a_crawl_whose_reader_leaves_goes_on(place):
     assert pages(place, "left") == ("finished", PAGES)
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("-h",), 0),
+        (("list",), 0),
+        (("status", "nosuch"), 2),
+        (("crawl", "URL", "--depth", "0", "--delay", "0", "--json"), 0),
+        (("crawl", "URL", "--dry-run", "--json"), 0),
+    ],
+    ids=["help", "list", "status", "crawl", "dry"],
+)
+def test_a_verb_whose_reader_has_left_ends_with_its_own_code(place, buffered, arguments, code):
+    """`poolcrawl list | true`, also where Python writes at once, as in the containers."""
+    directory, environment, site = place
+    read, write = os.pipe()
+    os.close(read)
+    words = [site.url("/") if word == "URL" else word for word in arguments]
+    done = subprocess.run(
+        [*POOLCRAWL, *words],
+        cwd=directory.path,
+        env=environment | {"PYTHONUNBUFFERED": buffered},
+        stdin=subprocess.DEVNULL,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    os.close(write)
+
+    assert (code, b"Traceback" in done.stderr) == (done.returncode, False), done.stderr
+
+
+@pytest.mark.parametrize(
+    "verb", [("status",), ("crawl", "http://site.example/", "--include")], ids=["name", "pattern"]
+)
+def test_a_word_that_is_no_text_is_one_line(place, verb):
+    """Whatever it was meant for."""
+    done = shell(place, 'exec "$@" "$(printf "\\377")"', *verb)
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        "poolcrawl: '\\udcff' in a word of the command line is no UTF-8; write the word in UTF-8\n",
+    )
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
     ("arguments", "code"),
