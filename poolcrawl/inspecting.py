@@ -164,38 +164,39 @@ def audit(crawl: str | None, *, politeness: bool, file: Path | None, as_json: bo
         manners = judging.audit(client, name) if politeness else None
         found = auditing.audit(client, name, opened.enter_context(file.open("rb")) if file else None)
         place = tombstones.place(client, name)
-    if manners is not None:
-        with reader_may_leave():
+    with reader_may_leave():
+        if manners is not None:
             print(msgspec.json.encode(manners).decode() if as_json else "\n".join(summary.manners(manners)))
-    if as_json:
-        print(msgspec.json.encode(found).decode())
-    else:
-        verdict = "clean" if found.clean else "NOT CLEAN"
-        unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
-        print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
-        strays = f", never admitted {found.strays}" if found.strays else ""
-        strays += f", damaged {found.damaged}" if found.damaged else ""
-        print(
-            f"  missing {found.missing}, duplicate {found.duplicate}{strays}, kept out by a cap {found.capped}"
-        )
-        if found.cancelled:
-            print(
-                f"  cancelled {found.cancelled}: admitted, without a record because the crawl was cancelled"
-            )
-        for fault in found.faults:
-            print(f"  {fault.kind} {fault.url or f'(fingerprint {fault.fingerprint})'}: {fault.what}")
-        if found.retried:
-            print(f"  tried again {found.retried}, in {found.generations} generation(s)")
-        if found.trimmed:
-            print(f"  {tombstones.told(found.trimmed, place)}")
-        if found.absent:
-            print(f"  {found.absent} of them are not in {file}, or not as they were")
-        if found.damaged:
-            without = "none: records are damaged"
+        if as_json:
+            print(msgspec.json.encode(found).decode())
         else:
-            without = "none: of trimmed records only `audit --with FILE` can tell"
-        print(f"  digest {found.digest or without}")
+            _print_audit(found, file, place)
     return 0 if found.clean and not (manners and manners.violations) else 1
+
+
+def _print_audit(found: auditing.Audit, file: Path | None, place: str) -> None:
+    """Print what an audit found, for people."""
+    verdict = "clean" if found.clean else "NOT CLEAN"
+    unfinished = f", {found.pending} pending ({found.state})" if found.pending else ""
+    print(f"{found.crawl}: {verdict}; {found.records} records{unfinished}")
+    strays = f", never admitted {found.strays}" if found.strays else ""
+    strays += f", damaged {found.damaged}" if found.damaged else ""
+    print(f"  missing {found.missing}, duplicate {found.duplicate}{strays}, kept out by a cap {found.capped}")
+    if found.cancelled:
+        print(f"  cancelled {found.cancelled}: admitted, without a record because the crawl was cancelled")
+    for fault in found.faults:
+        print(f"  {fault.kind} {fault.url or f'(fingerprint {fault.fingerprint})'}: {fault.what}")
+    if found.retried:
+        print(f"  tried again {found.retried}, in {found.generations} generation(s)")
+    if found.trimmed:
+        print(f"  {tombstones.told(found.trimmed, place)}")
+    if found.absent:
+        print(f"  {found.absent} of them are not in {file}, or not as they were")
+    if found.damaged:
+        without = "none: records are damaged"
+    else:
+        without = "none: of trimmed records only `audit --with FILE` can tell"
+    print(f"  digest {found.digest or without}")
 
 
 @click.command(epilog="Example: CRAWL_REDIS_URL=redis://localhost:6379/0 poolcrawl doctor")
@@ -205,11 +206,11 @@ def doctor(*, as_json: bool) -> int:
     from poolcrawl import checkup
 
     found = checkup.run(settings.load())
-    if as_json:
-        print(json.dumps([one.row() for one in found]))
-    else:
-        for one in found:
-            print(
-                f"{'ok  ' if one.ok else 'FAIL'} {one.what}: {one.found}{'' if one.ok else f' -> {one.remedy}'}"
-            )
+    with reader_may_leave():
+        if as_json:
+            print(json.dumps([one.row() for one in found]))
+        else:
+            for one in found:
+                remedy = "" if one.ok else f" -> {one.remedy}"
+                print(f"{'ok  ' if one.ok else 'FAIL'} {one.what}: {one.found}{remedy}")
     return 0 if all(one.ok for one in found) else 1

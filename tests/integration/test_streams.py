@@ -7,7 +7,11 @@ import subprocess
 
 import pytest
 import rawserver
+import standin
 from stack import POOLCRAWL, Directory, PrivateServer, worker
+
+from crawl import keys
+from crawl.frontier import Frontier
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -21,6 +25,9 @@ def place(tmp_path_factory):
     site = rawserver.Server(_serves)
     with PrivateServer(directory.path / "server") as server:
         settings = {"CRAWL_ALLOW_ADDRESSES": "127.0.0.0/8", "CRAWL_CONCURRENCY": "4"}
+        # A crawl with a URL that is nowhere any more.
+        standin.admit(Frontier(server.client, "torn"), standin.options(), "http://torn.example/")
+        server.client.delete(*server.client.smembers(keys.queues("torn")))
         with worker(directory, server.url, **settings):
             yield directory, directory.env(CRAWL_REDIS_URL=server.url), site
     site.close()
@@ -101,8 +108,10 @@ def test_a_crawl_whose_reader_leaves_goes_on(place):
         (("status", "nosuch"), 2),
         (("crawl", "URL", "--depth", "0", "--delay", "0", "--json"), 0),
         (("crawl", "URL", "--dry-run", "--json"), 0),
+        # A violation is one whoever reads of it: the crawl has a URL without a record.
+        (("audit", "torn"), 1),
     ],
-    ids=["help", "list", "status", "crawl", "dry"],
+    ids=["help", "list", "status", "crawl", "dry", "audit"],
 )
 def test_a_verb_whose_reader_has_left_ends_with_its_own_code(place, buffered, arguments, code):
     """`poolcrawl list | true`, also where Python writes at once, as in the containers."""
