@@ -1,11 +1,13 @@
 """Page records to a file or standard output, with a cursor beside the file that survives a kill.
 
 The cursor (`FILE.cursor`) says which crawl the file holds, how far, and at which size. A later run cuts off what a kill
-left half written and goes on from there, so every record stands in the file once.
+left half written and goes on from there, so every record stands in the file once. One process at a time writes a file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import os
 from pathlib import Path
@@ -18,7 +20,7 @@ from crawl.errors import UsageError
 from export import jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import redis
 
@@ -56,11 +58,13 @@ def check_writable(name: str) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a directory")
-        existed = path.exists()
-        with path.open("ab"):
-            pass
-        if not existed:
-            path.unlink()
+        if path.exists():
+            with path.open("ab"):
+                pass
+            return
+        with path.open("ab") as stream, contextlib.suppress(BlockingIOError):
+            _lock(stream)  # Whoever holds it has begun to write it meanwhile.
+            _remove_empty(path, stream)
     except OSError as error:
         raise _unwritable(f"--output {name}", error) from None
 
@@ -107,32 +111,112 @@ def to_file(
     """Write a crawl's records to a file, continuing where an earlier run ended; return how many it holds now.
 
     `written` is given each (stream id, record) that is safely in the file, before the next ones are read.
-    Raises UsageError when the file cannot be written, or holds records that were trimmed and that this would replace.
+    Raises UsageError when the file cannot be written, is written by another process, or holds records that were trimmed
+    and that this would replace.
     """
     path = Path(name)
     if path.exists() and not path.is_file():
         # A device or a pipe has no size to go back to.
         with path.open("wb") as stream:
             return to_stream(client, crawl, format_name, stream, what=f"--output {name}")
+    with held(name) as stream:
+        return append(client, crawl, format_name, name, stream, written=written)
+
+
+def append(
+    client: redis.Redis,
+    crawl: str,
+    format_name: str,
+    name: str,
+    stream: BinaryIO,
+    *,
+    written: Callable[[list[tuple[str, bytes]]], None] | None = None,
+) -> int:
+    """Do what `to_file` does with a file that the caller has `held`, as `stream`."""
+    path = Path(name)
     cursor = continued(client, crawl, path)
+    stream.truncate(cursor.size)
+    stream.seek(cursor.size)
+    rows = results.lines(client, crawl, cursor.last)
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        cursor.size += FORMATS[format_name](stream, (line for _, line in chunk))
+        cursor.last = chunk[-1][0]
+        cursor.records += len(chunk)
+        cursor.trimmed = cursor.trimmed or written is not None
+        stream.flush()
+        os.fsync(stream.fileno())
+        write_cursor(path, cursor)
+        if written is not None:
+            written(chunk)
+    return cursor.records
+
+
+@contextlib.contextmanager
+def held(name: str) -> Iterator[BinaryIO]:
+    """Open a file as it is, or make an empty one, for this process alone until the block or the process ends.
+
+    An error in the block removes a file that was made and is still empty. Raises UsageError when another process holds
+    the file, or it cannot be written, also within the block. Where the file system has no locks, nothing is held.
+    """
+    path = Path(name)
     try:
-        with path.open("r+b" if cursor.size and path.exists() else "wb") as stream:
-            stream.truncate(cursor.size)
-            stream.seek(cursor.size)
-            rows = results.lines(client, crawl, cursor.last)
-            while chunk := list(itertools.islice(rows, CHUNK)):
-                cursor.size += FORMATS[format_name](stream, (line for _, line in chunk))
-                cursor.last = chunk[-1][0]
-                cursor.records += len(chunk)
-                cursor.trimmed = cursor.trimmed or written is not None
-                stream.flush()
-                os.fsync(stream.fileno())
-                write_cursor(path, cursor)
-                if written is not None:
-                    written(chunk)
+        stream, made = _taken(path)
+        with stream:
+            try:
+                yield stream
+            except BaseException:
+                if made:
+                    _remove_empty(path, stream)
+                raise
     except OSError as error:
         raise _unwritable(f"--output {name}", error) from None
-    return cursor.records
+
+
+def _taken(path: Path, tries: int = 10) -> tuple[BinaryIO, bool]:
+    """Return a file, opened and locked but not truncated, and whether it was not there before."""
+    made = not path.exists()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | (os.O_CREAT if made else 0), 0o666)
+    except FileNotFoundError:
+        if made or not tries:
+            raise
+        return _taken(path, tries - 1)
+    stream = os.fdopen(descriptor, "wb")
+    try:
+        _lock(stream)
+    except BlockingIOError:
+        stream.close()
+        message = f"--output {path} is being written by another poolcrawl; let that end, or name another file"
+        raise UsageError(message) from None
+    # It may have been removed before it was locked: whoever makes a new one would not see the lock.
+    if tries and not _is_there(path, stream):
+        stream.close()
+        return _taken(path, tries - 1)
+    return stream, made
+
+
+def _lock(stream: BinaryIO) -> None:
+    """Lock a file until it is closed; raise BlockingIOError when it is locked. Without locks there, do nothing."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
+
+
+def _is_there(path: Path, stream: BinaryIO) -> bool:
+    """Whether an open file is still the one that its name leads to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_empty(path: Path, stream: BinaryIO) -> None:
+    """Remove a file that holds nothing, and not the symlink that names it."""
+    if _is_there(path, stream) and not os.fstat(stream.fileno()).st_size:
+        Path(os.path.realpath(path)).unlink()
 
 
 def _cursor_path(path: Path) -> Path:
@@ -159,15 +243,20 @@ def continued(client: redis.Redis, crawl: str, path: Path) -> Cursor:
     size = path.stat().st_size if path.exists() else 0
     if cursor is not None and cursor.crawl_id == crawl_id and size >= cursor.size:
         return cursor
-    known = tombstones.is_place(tombstones.place(client, crawl), path)
-    if size and (known or (cursor is not None and cursor.trimmed)):
-        remedy = "name another file" + (" and leave --trim out" if known else "")
+    own = tombstones.is_place(tombstones.place(client, crawl), path)
+    if size and (own or (cursor is not None and cursor.trimmed) or _is_place(client, path)):
+        remedy = "name another file" + (" and leave --trim out" if own else "")
         message = (
             f"--output {path} holds records that were trimmed, maybe the only copy, and cannot be continued with "
             f"'{crawl}' (its cursor {_cursor_path(path).name} says otherwise, or is gone); put that back, or {remedy}"
         )
         raise UsageError(message)
     return Cursor(crawl_id=crawl_id, last="-", size=0, records=0)
+
+
+def _is_place(client: redis.Redis, path: Path) -> bool:
+    """Whether records of any crawl were trimmed into a file."""
+    return any(tombstones.is_place(tombstones.place(client, crawl), path) for crawl in results.crawls(client))
 
 
 def write_cursor(path: Path, cursor: Cursor) -> None:

@@ -50,8 +50,8 @@ class Trimmed(msgspec.Struct):
 def to_file(client: redis.Redis, crawl: str, name: str) -> Trimmed:
     """Write a crawl's records to a file, and remove from Redis what is safely there.
 
-    Raises UsageError when the file cannot be written, or is none, or is not the one into which records were trimmed
-    before: whoever keeps only the file that `status` names must have them all.
+    Raises UsageError when the file cannot be written, or is written by another process, or is none, or is not the one
+    into which records were trimmed before: whoever keeps only the file that `status` names must have them all.
     """
     path = Path(name)
     if path.exists() and not path.is_file():
@@ -73,18 +73,19 @@ def to_file(client: redis.Redis, crawl: str, name: str) -> Trimmed:
         found.trimmed += done
         found.kept += len(rows) - done
 
-    cursor = files.continued(client, crawl, path)
-    if place and not cursor.size:
-        # Somebody has taken the file away: one begun anew would be a second one under the same name.
-        raise trimming.second_file(crawl, place)
-    if cursor.size:
-        if not cursor.trimmed:
-            cursor.trimmed = True
-            files.write_cursor(path, cursor)
-        # Not in one statement: `remove` counts there meanwhile.
-        lacking = _remove_written(client, crawl, path, cursor, remove)
-        found.kept += lacking
-    found.records = files.to_file(client, crawl, FORMAT, name, written=remove)
+    with files.held(name) as stream:
+        cursor = files.continued(client, crawl, path)
+        if place and not cursor.size:
+            # Somebody has taken the file away: one begun anew would be a second one under the same name.
+            raise trimming.second_file(crawl, place)
+        if cursor.size:
+            if not cursor.trimmed:
+                cursor.trimmed = True
+                files.write_cursor(path, cursor)
+            # Not in one statement: `remove` counts there meanwhile.
+            lacking = _remove_written(client, crawl, path, cursor, remove)
+            found.kept += lacking
+        found.records = files.append(client, crawl, FORMAT, name, stream, written=remove)
     return found
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 import json
+import os
+import subprocess
+import sys
 
 import msgspec
 import pytest
 import standin
 
+from crawl import audit as auditing
 from crawl import keys
 from crawl.errors import UsageError
-from export import files
+from export import files, trimmed
 
 
 @pytest.fixture
@@ -150,3 +156,146 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     for name in (str(tmp_path), str(tmp_path / "none" / "x.jsonl"), f"{old}/x.jsonl"):
         with pytest.raises(UsageError, match=r"--output .* cannot be written"):
             files.check_writable(name)
+
+
+def test_a_file_that_another_run_writes_is_refused(frontier, crawled, tmp_path):
+    """It stays as it is, however it is named, and the line names it; when the other one has ended, it goes on."""
+    path, link = tmp_path / "pages.jsonl", tmp_path / "link.jsonl"
+    files.to_file(frontier.client, frontier.crawl, "jsonl", str(path))
+    link.symlink_to(path)
+    before = path.read_bytes()
+    path.with_name("pages.jsonl.cursor").unlink()
+    with files.held(str(path)):
+        for name in (path, link):
+            with pytest.raises(UsageError, match=rf"--output {name} is being written by another poolcrawl; "):
+                files.to_file(frontier.client, frontier.crawl, "jsonl", str(name))
+        files.check_writable(str(path))
+        assert path.read_bytes() == before
+
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(link)) == 5
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("trim", [False, True])
+def test_beside_an_export_that_trims_the_later_one_is_refused(
+    frontier, crawled, tmp_path, monkeypatch, begun, trim
+):
+    """Before it reads the cursor or cuts anything off; the file has every record once."""
+    client, crawl, path = frontier.client, frontier.crawl, tmp_path / "pages.jsonl"
+    if begun:
+        files.to_file(client, crawl, "jsonl", str(path))
+    crawled(45)
+    whole = auditing.audit(client, crawl).digest
+    write, refused = files.write_cursor, []
+
+    def export():
+        if trim:
+            trimmed.to_file(client, crawl, str(path))
+        else:
+            files.to_file(client, crawl, "jsonl", str(path))
+
+    def overtaken(*arguments):
+        write(*arguments)
+        with pytest.raises(UsageError, match=rf"--output {path} is being written by another poolcrawl; "):
+            export()
+        refused.append(1)
+
+    monkeypatch.setattr(files, "CHUNK", 20)
+    monkeypatch.setattr(files, "write_cursor", overtaken)
+    found = trimmed.to_file(client, crawl, str(path))
+
+    assert refused
+    assert (found.records, found.trimmed, found.kept) == (50, 50, 0)
+    assert len(path.read_bytes().splitlines()) == 50
+    with path.open("rb") as file:
+        assert auditing.audit(client, crawl, file).digest == whole
+
+
+def test_a_kill_ends_what_was_held(frontier, crawled, tmp_path):
+    """Nothing is left behind that somebody would have to remove."""
+    path = tmp_path / "pages.jsonl"
+    code = "import sys; from export import files\nwith files.held(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"\n"
+        with pytest.raises(UsageError, match="is being written by another poolcrawl"):
+            files.to_file(frontier.client, frontier.crawl, "jsonl", str(path))
+        holder.kill()
+        holder.wait()
+
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(path)) == 5
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pages.jsonl", "pages.jsonl.cursor"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_without_locks_is_written_as_ever(frontier, crawled, tmp_path, monkeypatch, number):
+    """An export there is as good as it was before there were locks."""
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    path = tmp_path / "pages.jsonl"
+    files.check_writable(str(path))
+    assert not path.exists()
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(path)) == 5
+    crawled(1)
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(path)) == 6
+
+
+def test_a_check_removes_no_file_that_another_run_has_begun(tmp_path, monkeypatch):
+    """It makes a file to see whether it can; from then on others may find it."""
+    path, lock = tmp_path / "pages.jsonl", fcntl.flock
+    others = []
+
+    def overtaken(*arguments):
+        if not others:
+            others.append(path.open("ab"))
+            lock(others[0], fcntl.LOCK_EX)
+        lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    files.check_writable(str(path))
+
+    assert path.exists()
+    others[0].close()
+
+
+def test_a_file_that_is_removed_while_it_is_taken_is_made_again(frontier, crawled, tmp_path, monkeypatch):
+    """What was locked then is nobody's file any more."""
+    path, lock, removed = tmp_path / "pages.jsonl", fcntl.flock, []
+
+    def overtaken(*arguments):
+        if not removed:
+            removed.append(path.unlink())
+        lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", str(path)) == 5
+    assert path.read_bytes() == _in_redis(frontier)
+
+
+def test_an_error_leaves_no_empty_file_that_was_not_there(tmp_path):
+    """Also where a symlink names it, which stays."""
+    path, link, old = tmp_path / "new.jsonl", tmp_path / "link.jsonl", tmp_path / "old.jsonl"
+    link.symlink_to(path)
+    old.touch()
+    for name in (path, link, old):
+        with pytest.raises(UsageError, match="no"), files.held(str(name)):
+            raise UsageError("no")
+    files.check_writable(str(link))
+
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.jsonl", "old.jsonl"]
+
+
+def test_a_pipe_is_never_held(frontier, crawled, tmp_path):
+    """Neither a pipe nor a device has anything that two could overwrite."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as stream:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        assert files.to_file(frontier.client, frontier.crawl, "jsonl", f"/dev/fd/{writer}") == 5
+        os.close(writer)
+        assert stream.read() == _in_redis(frontier)
+    assert files.to_file(frontier.client, frontier.crawl, "jsonl", "/dev/null") == 5

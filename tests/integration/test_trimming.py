@@ -226,6 +226,25 @@ def test_a_file_with_trimmed_records_is_never_written_anew(frontier, new_frontie
     assert path.read_bytes() == kept
 
 
+def test_a_file_of_another_crawl_is_not_overwritten_when_its_cursor_is_gone(
+    frontier, new_frontier, crawled, path
+):
+    """Redis knows which crawl's records are in it, and that is enough to leave it alone."""
+    _trim(frontier, path)
+    path.with_name("pages.jsonl.cursor").unlink()
+    kept = path.read_bytes()
+    other = new_frontier()
+    standin.admit(other, standin.options(), f"http://{other.crawl}.test/")
+    for export in (
+        lambda: trimmed.to_file(other.client, other.crawl, str(path)),
+        lambda: files.to_file(other.client, other.crawl, "jsonl", str(path)),
+    ):
+        with pytest.raises(UsageError, match=r"holds records that were trimmed.*name another file$"):
+            export()
+
+    assert path.read_bytes() == kept
+
+
 def test_what_is_no_file_is_no_place_for_the_only_copy(frontier, crawled):
     """Nothing is trimmed into a device."""
     with pytest.raises(UsageError, match="--trim needs a file"):
