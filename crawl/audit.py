@@ -8,15 +8,16 @@ file each record is held against its tombstone, and the digest is that of all, a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from crawl import keys, names, records, results, temporary, tombstones, urls
-from crawl.errors import UsageError
+from crawl.errors import DamagedCrawlError, UsageError
 from crawl.frontier import Frontier
 from crawl.inventory import SLICE, Inventory
 
@@ -157,17 +158,21 @@ class _Auditing:
         self._options = stored[0] if stored else records.CrawlOptions()
         self._last = "-"
         self._counts: dict[str, int] = {}
+        #: What stands where a fingerprint belongs and is none, and what that is in words.
+        self._nameless: dict[str, str] = {}
         self._faults: list[Fault] = []
         self._cancelled = 0
 
     def run(self) -> Audit:
         """Read everything, compare, and look once more at what seems wrong."""
         inventory, status = self._inventory, self._status
-        inventory.admit(results.seen_fingerprints(self._client, self._crawl, self._options.seen_buckets))
         buckets = self._options.seen_buckets
+        seen = results.seen_fingerprints(self._client, self._crawl, buckets)
+        inventory.admit(one for one in seen if self._is_named(one, "a member of the seen set"))
         inventory.bury(
             (one, stone.generation, stone.row)
             for one, stone in tombstones.of_crawl(self._client, self._crawl, buckets)
+            if self._is_named(one, "the field of a tombstone")
         )
         if self._file is not None:
             self._check_file(self._file)
@@ -204,9 +209,21 @@ class _Auditing:
             damaged=self._counts.get("damaged", 0),
         )
 
+    def _is_named(self, text: str, what: str) -> bool:
+        """Whether it is a fingerprint; what is none is damage, and cannot be compared."""
+        try:
+            is_one = str(int(text)) == text and -(2**63) <= int(text) < 2**63
+        except ValueError:
+            is_one = False
+        if not is_one:
+            self._nameless[repr(text)[1:-1]] = f"{what} is no fingerprint of a URL"
+        return is_one
+
     def _marked(self) -> Iterator[str]:
-        for fingerprint, _ in self._client.hscan_iter(keys.retried(self._crawl), count=SLICE):
-            yield fingerprint.decode()
+        for key, _ in self._client.hscan_iter(keys.retried(self._crawl), count=SLICE):
+            fingerprint = key.decode("utf-8", "backslashreplace")
+            if self._is_named(fingerprint, "the field of a mark to try again"):
+                yield fingerprint
 
     def _read_stream(self) -> None:
         """Read what has been added to the results stream since the last look."""
@@ -214,7 +231,8 @@ class _Auditing:
         def read() -> Iterator[tuple[str, int]]:
             for entry in results.listed(self._client, self._crawl, self._last):
                 self._last = entry.identifier
-                yield entry.fingerprint, entry.generation
+                if self._is_named(entry.fingerprint, "an entry of the results stream"):
+                    yield entry.fingerprint, entry.generation
 
         self._inventory.list_(read())
 
@@ -222,7 +240,9 @@ class _Auditing:
         """Yield fingerprint, generation, whether that is its own, and URL; list those that cannot be read."""
         decoder = msgspec.json.Decoder(_Placed)
         for key, line in self._client.hscan_iter(keys.records(self._crawl), count=SLICE):
-            fingerprint = key.decode()
+            fingerprint = key.decode("utf-8", "backslashreplace")
+            if not self._is_named(fingerprint, "the field of a record"):
+                continue
             try:
                 found = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError):
@@ -300,6 +320,8 @@ class _Auditing:
             self._fault("stray", fingerprint, "it has a record and was never admitted")
         for fingerprint in found.damaged():
             self._fault("damaged", fingerprint, "what Redis keeps as its record cannot be read")
+        for text, what in self._nameless.items():
+            self._fault("damaged", text, what)
         for fingerprint in found.misplaced():
             self._fault("stray", fingerprint, "its record is kept under the fingerprint of another URL")
         for fingerprint in found.absent() if self._file is not None else ():
@@ -317,10 +339,11 @@ class _Auditing:
         self._cancelled = sum(1 for _ in itertools.islice(unmet, taken))
         return unmet
 
-    def _fault(self, kind: str, fingerprint: int, what: str, times: int = 1) -> None:
+    def _fault(self, kind: str, fingerprint: int | str, what: str, times: int = 1) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + times
         if sum(fault.kind == kind for fault in self._faults) < NAMED:
-            self._faults.append(Fault(kind, self._inventory.url_of(fingerprint), str(fingerprint), what))
+            url = self._inventory.url_of(fingerprint) if isinstance(fingerprint, int) else None
+            self._faults.append(Fault(kind, url, str(fingerprint), what))
 
     def _astray(self) -> Iterator[int]:
         """Yield what is still marked to be tried again, and was never met where URLs wait."""
@@ -362,12 +385,12 @@ class _Auditing:
 
     def _named(self) -> list[Fault]:
         """Return the faults that are named, with the URL where anything that is kept tells it."""
-        unknown = {int(fault.fingerprint) for fault in self._faults if fault.url is None}
+        unknown = {fault.fingerprint for fault in self._faults if fault.url is None} - set(self._nameless)
         known = _names(self._client, self._crawl, self._options.seeds, unknown) if unknown else {}
         return [
             fault
             if fault.url is not None
-            else msgspec.structs.replace(fault, url=known.get(int(fault.fingerprint)))
+            else msgspec.structs.replace(fault, url=known.get(fault.fingerprint))
             for fault in self._faults
         ]
 
@@ -392,11 +415,11 @@ def _parts(found: Iterator[int]) -> Iterator[list[int]]:
         yield part
 
 
-def _names(client: redis.Redis, crawl: str, seeds: Iterable[str], unknown: set[int]) -> dict[int, str]:
+def _names(client: redis.Redis, crawl: str, seeds: Iterable[str], unknown: set[str]) -> dict[str, str]:
     """Return the URLs of fingerprints that have no record: of seeds, of requests, of what records lead to."""
-    known: dict[int, str] = {}
+    known: dict[str, str] = {}
     for url in _mentioned(client, crawl, seeds):
-        fingerprint = urls.fingerprint(url)
+        fingerprint = str(urls.fingerprint(url))
         if fingerprint in unknown:
             known[fingerprint] = url
             if len(known) == len(unknown):
@@ -408,9 +431,10 @@ def _mentioned(client: redis.Redis, crawl: str, seeds: Iterable[str]) -> Iterato
     yield from seeds
     start = "-"
     while rows := client.xrange(keys.attempts(crawl), min=start, count=SLICE):
-        for _, fields in rows:
-            asked: list[list[Any]] = msgspec.json.decode(fields[b"a"])
-            yield from (request[0] for request in asked)
+        for identifier, fields in rows:
+            # Whoever must not stop at a damaged batch: it names no URL.
+            with contextlib.suppress(DamagedCrawlError):
+                yield from [request.url for request in results.requests(crawl, identifier, fields)[0]]
         start = f"({rows[-1][0].decode()}"
     decoder = msgspec.json.Decoder(_Leads)
     for _, line in results.lines(client, crawl):

@@ -19,6 +19,8 @@ All pass their arguments to `super().__init__`, since prefork pickles errors.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class PoolcrawlError(Exception):
     """Anything poolcrawl raises on purpose; `exit_code` is what the command line ends with."""
@@ -46,6 +48,14 @@ class NoCrawlYetError(UnknownCrawlError):
 
 class DamagedCrawlError(UsageError):
     """What Redis keeps of a crawl cannot be read."""
+
+    @classmethod
+    def of(cls, crawl: str, what: str, why: object) -> Self:
+        """Return the error for a part of a crawl; `what` names it in words."""
+        return cls(
+            f"crawl '{crawl}' is damaged: {what} in Redis cannot be read ({why}); bring Redis' data back from a "
+            "backup, or choose another --name"
+        )
 
 
 class CrawlExistsError(UsageError):

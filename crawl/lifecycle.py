@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crawl import keys, names, tombstones
+from crawl import keys, names, records, tombstones
 from crawl.errors import UnknownCrawlError, UsageError
 from crawl.frontier import Frontier
 from crawl.results import unknown
@@ -122,7 +122,8 @@ def cancel(client: redis.Redis, crawl: str, say: Callable[[str], None] = lambda 
     clear(frontier, options, say)
     counts = client.hget(keys.counts(crawl), "cancelled")
     kept = int(client.hlen(keys.records(crawl))) + tombstones.count(client, crawl)
-    return Cancelled(crawl, before, names.CANCELLED, int(counts or 0), kept)
+    ended = records.number_of(crawl, "its count 'cancelled'", counts or 0)
+    return Cancelled(crawl, before, names.CANCELLED, ended, kept)
 
 
 def clear(frontier: Frontier, options: CrawlOptions, say: Callable[[str], None] = lambda _: None) -> None:

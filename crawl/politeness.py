@@ -7,7 +7,7 @@ sorted in a temporary file, so that memory does not grow with the crawls.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -105,28 +105,40 @@ def audit(client: redis.Redis, crawl: str) -> Politeness:
 
 
 def asked(client: redis.Redis, crawl: str) -> Iterator[Asked]:
-    """Yield every request of a crawl that reached for its host, batch by batch, as long as Redis keeps them."""
+    """Yield every request of a crawl that reached for its host, batch by batch, as long as Redis keeps them.
+
+    Raises DamagedCrawlError at a batch that cannot be read.
+    """
     start = "-"
     while rows := client.xrange(keys.attempts(crawl), min=start, count=PAGE):
         for identifier, fields in rows:
             reported_ms = int(identifier.partition(b"-")[0])
-            requests = msgspec.json.decode(fields[b"a"])
+            requests, held_ms = results.requests(crawl, identifier, fields)
             for number, request in enumerate(requests, start=1):
-                if request[7] == "address":
+                if request.result == "address":
                     # Refused by our own guard: the host was not asked.
                     continue
                 # A batch ends with its refusal.
-                hold_ms = int(fields.get(b"h", 0)) if number == len(requests) else 0
+                hold_ms = held_ms if number == len(requests) else 0
                 yield _asked(crawl, request, hold_ms, reported_ms)
         start = f"({rows[-1][0].decode()}"
 
 
-def _asked(crawl: str, request: list[Any], hold_ms: int, reported_ms: int) -> Asked:
-    url, host, _, start_ms, end_ms, delay_ms, worker, _, *more = request
+def _asked(crawl: str, request: results.Request, hold_ms: int, reported_ms: int) -> Asked:
     # Workers take an end for later than it was by what their call to Redis took; it was before its report.
-    end_ms = min(end_ms, reported_ms)
-    cap = more[0] if more else None
-    return Asked(host, min(start_ms, end_ms), end_ms, delay_ms, cap, hold_ms, reported_ms, crawl, url, worker)
+    end_ms = min(request.end_ms, reported_ms)
+    return Asked(
+        host=request.host,
+        start_ms=min(request.start_ms, end_ms),
+        end_ms=end_ms,
+        delay_ms=request.delay_ms,
+        cap=request.cap,
+        hold_ms=hold_ms,
+        reported_ms=reported_ms,
+        crawl=crawl,
+        url=request.url,
+        worker=request.worker,
+    )
 
 
 def _keep(store: sqlite3.Connection, rows: Iterable[Asked]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from crawl import names
+from crawl.errors import DamagedCrawlError
 
 #: Version of what a crawl keeps in Redis; another release with another number refuses the crawl clearly.
 SCHEMA = 2
@@ -332,3 +333,12 @@ def record_from_json(text: bytes | str) -> PageRecord:
 def options_from_json(text: bytes | str) -> CrawlOptions:
     """Return a crawl's frozen options."""
     return _options_decoder.decode(text)
+
+
+def number_of(crawl: str, what: str, text: bytes | str | int | None) -> int:
+    """Return a number that Redis keeps of a crawl, `what` in words. Raises DamagedCrawlError when it is none."""
+    try:
+        return int(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        why = "it is missing" if text is None else error
+        raise DamagedCrawlError.of(crawl, what, why) from None

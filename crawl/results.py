@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from crawl import keys, names, records, urls
-from crawl.errors import UnknownCrawlError
+from crawl.errors import DamagedCrawlError, UnknownCrawlError
 from crawl.frontier import Frontier, check_schema, options_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Records read per round trip.
 PAGE = 500
+_STATES = frozenset({names.RUNNING, names.PAUSED, names.CANCELLED, names.FINISHED, names.DELETED})
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -73,12 +74,13 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def status(client: redis.Redis, crawl: str) -> Status:
-    """Return a crawl's status. Raises UnknownCrawlError."""
+    """Return a crawl's status. Raises UnknownCrawlError, and DamagedCrawlError when it cannot be read."""
     about, counted, kept, leased, _, delayed, suspects, _, now_ms, retrying = Frontier(client, crawl).status()
     if not about:
         raise unknown(client, crawl)
-    check_schema(crawl, int(about["schema"]))
-    counts = {name: int(value) for name, value in counted.items()}
+    check_schema(crawl, about.get("schema"))
+    _check_words(crawl, about, counted)
+    counts = {name: records.number_of(crawl, f"its count '{name}'", value) for name, value in counted.items()}
     admitted, trimmed = counts.get("admitted", 0), counts.get("trimmed", 0)
     # What waits to be tried again is not trimmed, so nothing is taken off twice.
     done = kept + trimmed - retrying
@@ -88,11 +90,11 @@ def status(client: redis.Redis, crawl: str) -> Status:
         crawl=crawl,
         state=about["state"],
         paused_by=about.get("paused_by"),
-        active_ms=int(about.get("active_ms", 0)),
+        active_ms=records.number_of(crawl, "its active_ms", about.get("active_ms", 0)),
         demo=options_of(crawl, about.get("options", "")).demo,
         pumped=pumped,
-        created_ms=int(about["created_at"]),
-        ended_ms=int(about["ended_at"]) if "ended_at" in about else None,
+        created_ms=records.number_of(crawl, "its created_at", about.get("created_at")),
+        ended_ms=records.number_of(crawl, "its ended_at", about["ended_at"]) if "ended_at" in about else None,
         now_ms=now_ms,
         admitted=admitted,
         done=done,
@@ -117,10 +119,21 @@ def status(client: redis.Redis, crawl: str) -> Status:
         # An open source whose submitter is alive, or that the owner itself reads, is not cut.
         seeds_cut=about.get("seeds_open") == "1" and not client.exists(keys.submitter(crawl)),
         retrying=retrying,
-        generation=int(about.get("generation", 0)),
+        generation=records.number_of(crawl, "its generation", about.get("generation", 0)),
         trimmed=trimmed,
         trimmed_to=about.get("trimmed_to", ""),
     )
+
+
+def _check_words(crawl: str, about: dict[str, str], counts: dict[str, str]) -> None:
+    """Raise DamagedCrawlError for what is no text, and for a state that there is not."""
+    state = about.get("state")
+    if state not in _STATES:
+        raise DamagedCrawlError.of(crawl, "its state", "it is missing" if state is None else repr(state))
+    try:
+        "".join((about.get("paused_by", ""), about.get("trimmed_to", ""), *counts)).encode()
+    except UnicodeEncodeError as error:
+        raise DamagedCrawlError.of(crawl, "its counts, paused_by or trimmed_to", error) from None
 
 
 def crawls(client: redis.Redis) -> list[str]:
@@ -170,12 +183,20 @@ _generation_decoder = msgspec.json.Decoder(_Generation)
 
 
 def listed(client: redis.Redis, crawl: str, after: str = "-") -> Iterator[Entry]:
-    """Yield every entry of the results stream, in order of completion, after a stream id."""
+    """Yield every entry of the results stream, in order of completion, after a stream id.
+
+    Raises DamagedCrawlError at one that is none.
+    """
     start = after if after == "-" else f"({after}"
     while True:
         rows: list[Any] = client.xrange(keys.results(crawl), min=start, count=PAGE)
         for identifier, fields in rows:
-            yield Entry(identifier.decode(), fields[b"f"].decode(), int(fields.get(b"g", 0)))
+            try:
+                entry = Entry(identifier.decode(), fields[b"f"].decode(), int(fields.get(b"g", 0)))
+            except (KeyError, ValueError) as error:
+                what = f"entry {identifier.decode()} of its results stream"
+                raise DamagedCrawlError.of(crawl, what, error) from None
+            yield entry
         if len(rows) < PAGE:
             return
         start = f"({rows[-1][0].decode()}"
@@ -223,6 +244,43 @@ def _records(
         yield entry, record, newer
 
 
+class Request(msgspec.Struct, array_like=True, frozen=True):
+    """One request as a batch of the attempts stream has it; times are Redis milliseconds.
+
+    `cap` is None where an older release wrote it.
+    """
+
+    url: str
+    host: str
+    kind: str
+    start_ms: int
+    end_ms: int
+    delay_ms: int
+    worker: str
+    result: str
+    cap: int | None = None
+
+
+_requests_decoder = msgspec.json.Decoder(list[Request])
+
+
+def requests(
+    crawl: str, identifier: bytes, fields: dict[bytes, bytes], needle: bytes = b""
+) -> tuple[list[Request], int]:
+    """Return the requests of one batch of the attempts stream, and until when the last of them held the host (0: not).
+
+    None of a batch whose text has no `needle`. Raises DamagedCrawlError.
+    """
+    try:
+        text = fields[b"a"]
+        if needle not in text:
+            return [], 0
+        return _requests_decoder.decode(text), int(fields.get(b"h", 0))
+    except (KeyError, ValueError, msgspec.DecodeError) as error:
+        what = f"entry {identifier.decode()} of its attempts stream"
+        raise DamagedCrawlError.of(crawl, what, error) from None
+
+
 def seen_fingerprints(client: redis.Redis, crawl: str, buckets: int) -> Iterator[str]:
     """Yield the fingerprint of every admitted URL."""
     for first in range(0, buckets, 2000):
@@ -231,7 +289,7 @@ def seen_fingerprints(client: redis.Redis, crawl: str, buckets: int) -> Iterator
                 pipe.smembers(keys.seen(crawl, bucket))
             for members in pipe.execute():
                 for member in members:
-                    yield member.decode()
+                    yield member.decode("utf-8", "backslashreplace")
 
 
 def unfinished_fingerprints(client: redis.Redis, crawl: str) -> Iterator[str]:

@@ -72,7 +72,9 @@ def retry(
     if state not in _OPEN:
         raise _wrong_state(crawl, state)
     told = Retried(crawl, reasons={}, state=state)
-    generation = int(client.hget(keys.crawl(crawl), "generation") or 0) + 1
+    generation = (
+        records.number_of(crawl, "its generation", client.hget(keys.crawl(crawl), "generation") or 0) + 1
+    )
     if options.drop_query:
         pages = [urls.drop_query(page, options.drop_query) for page in pages]
     if pages:

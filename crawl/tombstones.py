@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from crawl import keys, records, urls
+from crawl.errors import DamagedCrawlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,19 +70,27 @@ def of_crawl(client: redis.Redis, crawl: str, buckets: int) -> Iterator[tuple[st
                 pipe.hgetall(keys.tombstones(crawl, bucket))
             for found in pipe.execute():
                 for fingerprint, stored in found.items():
-                    yield fingerprint.decode(), decode(stored)
+                    yield fingerprint.decode("utf-8", "backslashreplace"), _decoded(crawl, stored)
 
 
 def of_url(client: redis.Redis, crawl: str, url: str, buckets: int) -> Tombstone | None:
     """Return the tombstone of a canonical URL's record, or None when it was not trimmed."""
     fingerprint = urls.fingerprint(url)
     stored = client.hget(keys.tombstones(crawl, fingerprint % buckets), str(fingerprint))
-    return None if stored is None else decode(stored)
+    return None if stored is None else _decoded(crawl, stored)
+
+
+def _decoded(crawl: str, stored: bytes) -> Tombstone:
+    try:
+        return decode(stored)
+    except KeyError as error:
+        raise DamagedCrawlError.of(crawl, "a tombstone of a trimmed record", error) from None
 
 
 def count(client: redis.Redis, crawl: str) -> int:
     """Return how many records of a crawl were trimmed."""
-    return int(client.hget(keys.counts(crawl), "trimmed") or 0)
+    stored = client.hget(keys.counts(crawl), "trimmed")
+    return 0 if stored is None else records.number_of(crawl, "its count 'trimmed'", stored)
 
 
 def place(client: redis.Redis, crawl: str) -> str:

@@ -137,6 +137,8 @@ def retry(
     own = settings.load()
     with reading(own, gives_work=True) as client:
         name = results.resolve(client, crawl)
+        # Of a crawl that cannot be read nothing is admitted.
+        results.status(client, name)
         found = retrying.retry(client, name, reasons, pages, tell=_Progress(name))
         now = results.status(client, name)
         busy = crawls_here(own)

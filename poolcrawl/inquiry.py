@@ -185,24 +185,26 @@ def _hop(url: str, record: PageRecord | None) -> Hop:
 
 
 def attempts(client: redis.Redis, crawl: str, url: str) -> list[Attempt]:
-    """Return every request that was made for a URL, oldest first, as far as they are kept."""
+    """Return every request that was made for a URL, oldest first, as far as they are kept.
+
+    Raises DamagedCrawlError at a batch that cannot be read.
+    """
     needle = quoted(url)
     found: list[Attempt] = []
     ended = _generations(client, crawl, url)
     start = "-"
     while True:
         rows: list[Any] = client.xrange(keys.attempts(crawl), min=start, count=_PAGE)
-        for _, fields in rows:
-            if needle in fields[b"a"]:
-                made = msgspec.json.decode(fields[b"a"])
-                found += [
-                    Attempt(
-                        *(row[3], row[4], row[5], row[6], row[7], _pool_of(row[6])),
-                        generation=sum(row[4] > at_ms for at_ms in ended),
-                    )
-                    for row in made
-                    if row[0] == url and row[2] == names.PAGE
-                ]
+        for identifier, fields in rows:
+            made, _ = results.requests(crawl, identifier, fields, needle)
+            found += [
+                Attempt(
+                    *(row.start_ms, row.end_ms, row.delay_ms, row.worker, row.result, _pool_of(row.worker)),
+                    generation=sum(row.end_ms > at_ms for at_ms in ended),
+                )
+                for row in made
+                if row.url == url and row.kind == names.PAGE
+            ]
         if len(rows) < _PAGE:
             return found
         start = f"({rows[-1][0].decode()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 import msgspec
 
 from crawl import keys, lifecycle, names, results, settings, tombstones
-from crawl.errors import UsageError
+from crawl.errors import DamagedCrawlError, UsageError
 from embedded.attachment import reading
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def delete(crawl: str | None, *, force: bool, yes: bool, as_json: bool) -> None:
     """
     with reading(settings.load()) as client:
         name = results.resolve(client, crawl)
-        kept = int(client.hlen(keys.records(name))) + tombstones.count(client, name)
+        kept = int(client.hlen(keys.records(name)))
+        with contextlib.suppress(DamagedCrawlError):
+            kept += tombstones.count(client, name)
         _confirm(name, kept, yes=yes)
         told = lifecycle.delete(client, name, force=force, say=_say)
     if as_json:

@@ -5,7 +5,7 @@ It is told from the attempts streams of every crawl on this Redis, because hosts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -55,11 +55,11 @@ def waits(
     asked: list[_Span] = []
     for reported_ms, hold_ms, rows in _batches(client, host, begin_ms - _BEFORE_MS, end_ms):
         for row in rows:
-            about, kind, start, end, delay = row[0], row[2], row[3], row[4], row[5]
-            if kind == names.ROBOTS and urls.origin_of(about) == origin and begin_ms <= end <= end_ms:
-                robots.append(_Span(begin_ms, end))
-            elif about != url:
-                asked.append(_Span(start, end + delay))
+            in_time = begin_ms <= row.end_ms <= end_ms
+            if row.kind == names.ROBOTS and urls.origin_of(row.url) == origin and in_time:
+                robots.append(_Span(begin_ms, row.end_ms))
+            elif row.url != url:
+                asked.append(_Span(row.start_ms, row.end_ms + row.delay_ms))
         if hold_ms:
             holds.append(_Span(reported_ms, hold_ms))
     own = [_Span(*one) for one in tries if one[1] <= end_ms]
@@ -84,7 +84,7 @@ def waits(
 
 def _batches(
     client: redis.Redis, host: str, first_ms: int, last_ms: int
-) -> Iterator[tuple[int, int, list[list[Any]]]]:
+) -> Iterator[tuple[int, int, list[results.Request]]]:
     """Yield the batches at a host that were reported in a time: when, until when it was held then, their requests."""
     needle = msgspec.json.encode(host)
     for crawl in results.crawls(client):
@@ -93,9 +93,10 @@ def _batches(
         while read < _MOST_BATCHES:
             batches = client.xrevrange(keys.attempts(crawl), max=end, min=str(max(0, first_ms)), count=_PAGE)
             for identifier, fields in batches:
-                if needle in fields[b"a"]:
-                    rows = [row for row in msgspec.json.decode(fields[b"a"]) if row[1] == host]
-                    yield int(identifier.partition(b"-")[0]), int(fields.get(b"h", 0)), rows
+                made, hold_ms = results.requests(crawl, identifier, fields, needle)
+                if made:
+                    rows = [row for row in made if row.host == host]
+                    yield int(identifier.partition(b"-")[0]), hold_ms, rows
             read += len(batches)
             if len(batches) < _PAGE:
                 break

@@ -155,14 +155,15 @@ class Service:
             self._running.discard(name)
         if state is None or schema is None:
             return
-        if int(schema) != records.SCHEMA:
-            layouts = f"layout {int(schema)}, this one has {records.SCHEMA}"
+        layout = records.number_of(name, "its schema", schema)
+        if layout != records.SCHEMA:
+            layouts = f"layout {layout}, this one has {records.SCHEMA}"
             self._once(f"{name}: left alone, it was made by another release ({layouts})")
             return
         if (
             state == names.CANCELLED.encode()
             and cleared is None
-            and int(ended or 0) / 1000 < now_s - CANCEL_S
+            and records.number_of(name, "its ended_at", ended or 0) / 1000 < now_s - CANCEL_S
         ):
             self._finish_cancel(name)
         if state != names.RUNNING.encode() or marked or name in self._mine:

@@ -48,12 +48,11 @@ class States(Verbs):
         if stored[0] is None:
             return None
         check_schema(self.crawl, stored[4])
-        return (
-            options_of(self.crawl, stored[0]),
-            stored[1].decode(),
-            stored[2].decode(),
-            stored[3].decode(),
-        )
+        options = options_of(self.crawl, stored[0])
+        try:
+            return options, stored[1].decode(), stored[2].decode(), stored[3].decode()
+        except (AttributeError, UnicodeDecodeError) as error:
+            raise DamagedCrawlError.of(self.crawl, "its id, revision or state", error) from None
 
     def reopen(self, options: CrawlOptions | None, *, unnamed: bool = False) -> None:
         """Take further seeds: store the options that name them, if any do, and open the seed source.
@@ -133,11 +132,12 @@ class States(Verbs):
         return (_texts(about), _texts(counts), *numbers)
 
 
-def check_schema(crawl: str, schema: bytes | int) -> None:
+def check_schema(crawl: str, schema: bytes | str | int | None) -> None:
     """Raise UsageError when a crawl was made by a release with another layout."""
-    if int(schema) != records.SCHEMA:
+    layout = records.number_of(crawl, "its schema", schema)
+    if layout != records.SCHEMA:
         message = (
-            f"crawl '{crawl}' was made by another release of poolcrawl (layout {int(schema)}, this one has "
+            f"crawl '{crawl}' was made by another release of poolcrawl (layout {layout}, this one has "
             f"{records.SCHEMA}); use that release, or choose another --name"
         )
         raise UsageError(message)
@@ -148,11 +148,7 @@ def options_of(crawl: str, text: bytes | str) -> CrawlOptions:
     try:
         return records.options_from_json(text)
     except (msgspec.DecodeError, UnicodeError) as error:
-        message = (
-            f"crawl '{crawl}' is damaged: its options in Redis cannot be read ({error}); bring Redis' data back from a "
-            "backup, or choose another --name"
-        )
-        raise DamagedCrawlError(message) from None
+        raise DamagedCrawlError.of(crawl, "its options", error) from None
 
 
 def _texts(flat: list[bytes]) -> dict[str, str]:

@@ -200,6 +200,85 @@ def test_a_damaged_record_is_one_line(verb, text, sick, monkeypatch, capsys):
     )
 
 
+#: What may be damaged beside a record: in which key, with which field and value (or entry of a stream), the verbs that
+#: end with one line, and those that go on, with their exit code.
+_ALL = ("status", "export", "audit", "why", "failures", "changes", "retry")
+_READERS = ("export", "audit", "why", "failures", "changes", "retry")
+DAMAGES = [
+    (keys.counts, ("admitted", b"garb"), _ALL, {"list": 0}),
+    (keys.counts, ("trimmed", b"\xff"), _ALL, {"list": 0}),
+    (keys.counts, (b"refused \xff", b"1"), _ALL, {"list": 0}),
+    *(
+        (keys.crawl, (field, value), (*_ALL, "pause") if field == "schema" else _ALL, {"list": 0})
+        for field in ("schema", "active_ms", "created_at", "ended_at", "generation")
+        for value in (b"", b"garbage", b"\xff")
+    ),
+    (keys.crawl, ("state", b"\xff"), ("status", "audit", "why", "retry"), {"list": 0}),
+    (keys.records, ("garbage", b"{}"), (), {"audit": 1, "list": 0}),
+    (keys.records, (b"\xff", b"{}"), (), {"audit": 1}),
+    (keys.retried, (str(2**63), b"1"), (), {"audit": 1}),
+    (keys.results, {"f": "garbage"}, (), {"audit": 1, "export": 0, "why": 0, "failures": 0}),
+    (keys.results, {"x": "1"}, _READERS, {"status": 0}),
+    (keys.results, {"f": b"\xff"}, _READERS, {}),
+    (keys.results, {"f": "1", "g": "zz"}, _READERS, {}),
+    (keys.attempts, {"x": "1"}, ("why", "politeness"), {"audit": 0}),
+    (keys.attempts, {"a": "[1]"}, ("politeness",), {"audit": 0}),
+    (keys.attempts, {"a": b"\xff", "h": "1"}, ("politeness",), {"audit": 0}),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "damage", "refused", "others"), DAMAGES, ids=[f"{one[0].__name__} {one[1]}" for one in DAMAGES]
+)
+def test_damaged_data_are_one_line_in_every_verb(
+    key, damage, refused, others, sick, run, monkeypatch, capsys
+):
+    """With exit code 2 and the remedy; `list` shows the crawl as damaged, and the audit counts what it can."""
+    _, site, client = sick
+    words = {
+        "why": ("why", "one", site.url(HOST, "/missing")),
+        "changes": ("changes", "one", "one"),
+        "retry": ("retry", "one", "--reason", "dns"),
+        "politeness": ("audit", "one", "--politeness"),
+        "list": ("list",),
+    }
+    monkeypatch.setattr("poolcrawl.cli._discard_stdout", lambda: None)
+    before = client.dump(key("one"))
+    # Another one, which is shown as ever.
+    client.copy(keys.crawl("one"), keys.crawl("two"))
+    client.zadd(keys.crawls(), {"two": 0})
+    if isinstance(damage, dict):
+        client.xadd(key("one"), damage)
+    else:
+        client.hset(key("one"), *damage)
+    ended, said = {}, {}
+    try:
+        for verb in (*refused, *others):
+            monkeypatch.setattr("sys.argv", ["poolcrawl", *words.get(verb, (verb, "one"))])
+            with pytest.raises(SystemExit) as code:
+                main()
+            ended[verb], said[verb] = code.value.code, capsys.readouterr()
+    finally:
+        client.delete(key("one"), keys.crawl("two"))
+        client.zrem(keys.crawls(), "two")
+        if before is not None:
+            client.restore(key("one"), 0, before)
+
+    assert dict.fromkeys(refused, 2) | others == ended, said
+    for verb in refused:
+        assert re.fullmatch(
+            r"poolcrawl: crawl 'one' is damaged: .* in Redis cannot be read \(.*\); bring Redis' data back .*\n",
+            said[verb].err,
+        )
+    if "list" in others:
+        states = [line.split()[:2] for line in said["list"].out.splitlines()[1:]]
+        assert [["one", "damaged" if refused else "finished"], ["two", "finished"]] == sorted(states)
+    if others.get("audit") == 1:
+        assert "NOT CLEAN" in said["audit"].out
+        assert re.search(r"  damaged \(fingerprint .*\): .* is no fingerprint of a URL", said["audit"].out)
+    assert 0 == run("audit", "one")[0]
+
+
 def test_nothing_to_try_again_is_no_failure(run):
     """It is said, with where the others are listed."""
     assert (

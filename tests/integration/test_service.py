@@ -170,13 +170,16 @@ def test_a_crawl_of_another_release_is_left_alone_and_named_once(world, running)
     assert standin.image(made("old")) == before
 
 
-def test_a_damaged_crawl_is_left_alone_and_ends_no_service(world, running):
-    """Its options cannot be read; the crawl beside it is served, and the damaged one is named once."""
+@pytest.mark.parametrize(
+    "damage", [{"options": "{"}, {"schema": b"\xff"}, {"state": names.CANCELLED, "ended_at": "garbage"}]
+)
+def test_a_damaged_crawl_is_left_alone_and_ends_no_service(world, running, damage):
+    """What the service needs of it cannot be read; the crawl beside it is served, and the damaged one is named once."""
     client, frontier = world
     options = standin.options()
     for name in ("hurt", "other"):
         standin.admit(frontier(name), options, f"http://{name}.test/")
-    client.hset(keys.crawl("hurt"), "options", "{")
+    client.hset(keys.crawl("hurt"), mapping=damage)
     service = running()
 
     wait_for(lambda: service.said("hurt: left alone"), "the word that it is damaged")
