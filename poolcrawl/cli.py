@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from crawl.errors import PoolcrawlError
-from poolcrawl import __version__
+from poolcrawl import __version__, streams
 from poolcrawl.entry import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ VERBS = {
 
 
 @contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
+def _told_apart() -> Iterator[None]:
+    """Give a reader who has left a name of our own, before click sees it."""
     try:
         yield
     except BrokenPipeError as error:
@@ -78,12 +79,12 @@ class Verbs(click.Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the command line, which may print a help text. Raises _ReaderLeftError."""
-        with _reader_may_leave():
+        with _told_apart():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Carry out a verb. Raises _ReaderLeftError."""
-        with _reader_may_leave():
+        with _told_apart():
             return super().invoke(ctx)
 
     def loaded(self) -> dict[str, click.Command]:
@@ -109,19 +110,12 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _discard_stdout() -> None:
-    """Let nothing more be written: the interpreter would try again at its end, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main() -> NoReturn:
     """Run the command line; every expected error ends in one line on stderr."""
     try:
         code = cli.main(standalone_mode=False)
-        try:
+        with streams.reader_may_leave():
             sys.stdout.flush()
-        except BrokenPipeError:
-            _discard_stdout()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         raise SystemExit(2) from None
@@ -134,11 +128,11 @@ def main() -> NoReturn:
     except PoolcrawlError as error:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
-        _discard_stdout()
+        streams.discard_stdout()
         _fail(str(error), error.exit_code)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # Files of the user's are read where errors name them; whoever must not stop at a damaged record skips it.
-        _discard_stdout()
+        streams.discard_stdout()
         _fail(
             f"a record that Redis keeps is damaged ({error}): `poolcrawl audit CRAWL` names it; bring Redis' data back "
             "from a backup, or crawl again",
@@ -148,15 +142,15 @@ def main() -> NoReturn:
         wrong = ascii(error.object[error.start : error.end])
         if error.encoding in ("utf-8", "utf8"):
             _fail(f"{wrong} in a word of the command line is no UTF-8; write the word in UTF-8", 2)
-        _discard_stdout()
+        streams.discard_stdout()
         _fail(f"standard output cannot hold {wrong} ({error.encoding}); set PYTHONIOENCODING=utf-8", 2)
     except _ReaderLeftError:
         # The reader (head, less) has had enough; nothing more can be written.
-        _discard_stdout()
+        streams.discard_stdout()
         raise SystemExit(0) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            _discard_stdout()
+            streams.discard_stdout()
             _fail(f"cannot write any more: {error.strerror}; make room, or send the output elsewhere", 2)
         if error.filename is None:
             raise

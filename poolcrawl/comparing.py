@@ -13,7 +13,7 @@ from crawl import names, results, settings, tombstones
 from crawl.errors import UsageError
 from crawl.frontier import Frontier
 from embedded.attachment import reading
-from poolcrawl.inspecting import reader_may_leave
+from poolcrawl.streams import reader_may_leave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from crawl import names, records, results, retrying, settings, tombstones, urls
 from crawl.errors import UsageError
 from embedded.attachment import crawls_here, reading
 from poolcrawl import following
-from poolcrawl.inspecting import reader_may_leave
 from poolcrawl.plan import Plan
 from poolcrawl.saying import say
+from poolcrawl.streams import reader_may_leave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -21,20 +19,7 @@ from crawl.errors import DamagedCrawlError, UsageError
 from embedded.attachment import reading
 from export import files, trimmed
 from poolcrawl import summary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextlib.contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """Let whoever reads our output (head, less) end early: that is no failure of ours."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at exit; nothing may be left to write to the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+from poolcrawl.streams import reader_may_leave
 
 
 class _Output(Console):

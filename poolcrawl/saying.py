@@ -15,6 +15,7 @@ from crawl import names, results
 from crawl.errors import StoppedError, UnknownCrawlError
 from export import files
 from poolcrawl import commandline, summary
+from poolcrawl.streams import reader_may_leave
 from worker import pools
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def end(
 
 def _print(found: dict[str, Any]) -> None:
     """Print a summary as JSON; a reader that is gone changes nothing about the crawl, nor its exit code."""
-    with contextlib.suppress(BrokenPipeError):
-        print(json.dumps(found), flush=True)
+    with reader_may_leave():
+        print(json.dumps(found))
 
 
 def _next_commands(plan: Plan, options: CrawlOptions, stack: Stack | None) -> list[str]:

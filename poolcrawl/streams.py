@@ -6,6 +6,10 @@ import contextlib
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def settle() -> None:
@@ -19,6 +23,21 @@ def settle() -> None:
             made = open(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, made)
     sys.stderr = _stderr()
+
+
+def discard_stdout() -> None:
+    """Let nothing more be written: the interpreter would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let whoever reads our output (head, less) end early: what comes after the block goes on, with its exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
 
 
 def _open_nothing(descriptor: int) -> None:

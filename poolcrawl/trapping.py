@@ -11,7 +11,7 @@ from crawl import names, results, settings
 from crawl import parked as parking
 from crawl.errors import UsageError
 from embedded.attachment import reading
-from poolcrawl.inspecting import reader_may_leave
+from poolcrawl.streams import reader_may_leave
 
 if TYPE_CHECKING:
     from crawl.parked import Listing, Released

@@ -184,7 +184,7 @@ def test_a_damaged_record_is_one_line(verb, text, sick, monkeypatch, capsys):
     assert before is not None
     words = [site.url(HOST, word) if word.startswith("/") else word for word in verb]
     monkeypatch.setattr("sys.argv", ["poolcrawl", *words])
-    monkeypatch.setattr("poolcrawl.cli._discard_stdout", lambda: None)
+    monkeypatch.setattr("poolcrawl.streams.discard_stdout", lambda: None)
     monkeypatch.setenv("CRAWL_STATE_DIR", str(sick[0].state))
     client.hset(keys.records("one"), fingerprint, text)
     try:
@@ -242,7 +242,7 @@ def test_damaged_data_are_one_line_in_every_verb(
         "politeness": ("audit", "one", "--politeness"),
         "list": ("list",),
     }
-    monkeypatch.setattr("poolcrawl.cli._discard_stdout", lambda: None)
+    monkeypatch.setattr("poolcrawl.streams.discard_stdout", lambda: None)
     before = client.dump(key("one"))
     # Another one, which is shown as ever.
     client.copy(keys.crawl("one"), keys.crawl("two"))

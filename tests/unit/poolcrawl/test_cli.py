@@ -16,7 +16,7 @@ def _ended(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(cli.cli, "main", fail)
-    monkeypatch.setattr(cli, "_discard_stdout", lambda: None)
+    monkeypatch.setattr("poolcrawl.streams.discard_stdout", lambda: None)
     with pytest.raises(SystemExit) as caught:
         cli.main()
     return caught.value.code
